@@ -1,0 +1,92 @@
+"""A TLS byte stream that never blocks: name, TCP connection, handshake, bytes. No MQTT."""
+
+import azureiot.runtime as runtime
+from azureiot.errors import AzureIoTError
+from azureiot.runtime import NAME, WRITE
+
+# What may pass by itself; a certificate that is refused will be refused again.
+_RETRYABLE = ("refused", "timeout", "closed", "network", "memory")
+
+
+class Link:
+    """One connection to one server; never used again after it failed or was closed.
+
+    host, port: the server, whose certificate must carry this host name (also sent as SNI).
+    context: runtime.tls_context(...).
+    """
+
+    def __init__(self, host, port, context):
+        self.host = host
+        self.port = port
+        self.socket = None  # what to wait on; the driver polls it
+        self._context = context
+        self._addresses = None
+        self._connected = False
+        self._open = False
+
+    def resolved(self, addresses):
+        """The answer to NAME: what runtime.resolve(host, port) returned."""
+        self._addresses = list(addresses)
+
+    def unresolved(self, error):
+        """The AzureIoTError for a name that runtime.resolve did not find."""
+        return AzureIoTError("%s: the name cannot be resolved (%s)." % (self.host, error), "dns", True)
+
+    def step(self):
+        """Advance towards an open stream: what to wait for (NAME, READ, WRITE), or 0 when bytes can flow.
+
+        Raises AzureIoTError.
+        """
+        if self._open:
+            return 0
+        try:
+            if self._addresses is None:
+                return NAME
+            if not self._connected:
+                if not self._connect():
+                    return WRITE
+                # Only now: wrapped before the connection stands, CPython would send what follows in the clear.
+                self.socket = runtime.tls_wrap(self._context, self.socket, self.host)
+                self._connected = True
+            mask = runtime.handshake(self.socket)
+            self._open = mask == 0
+            return mask
+        except (OSError, ValueError) as error:
+            raise self.failure(error)
+
+    def _connect(self):
+        """Whether the TCP connection stands; a name's addresses are tried one after another."""
+        while True:
+            try:
+                if self.socket is None:
+                    self.socket = runtime.tcp_connect(self._addresses.pop(0))
+                return runtime.tcp_connected(self.socket)
+            except OSError:
+                self.close()
+                if not self._addresses:
+                    raise
+
+    def read_into(self, view):
+        """Bytes read into `view`, 0 when the peer has closed, None when there is nothing yet. Raises AzureIoTError."""
+        try:
+            return runtime.read_into(self.socket, view)
+        except (OSError, ValueError) as error:
+            raise self.failure(error)
+
+    def write(self, view):
+        """Bytes taken from `view`, or None: then exactly the rest must be offered again. Raises AzureIoTError."""
+        try:
+            return runtime.write(self.socket, view)
+        except (OSError, ValueError) as error:
+            raise self.failure(error)
+
+    def close(self):
+        """Close the connection at once; free what it held."""
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+    def failure(self, error):
+        """The AzureIoTError for what the runtime raised on this link."""
+        code, words = runtime.failure(error)
+        return AzureIoTError("%s:%d: %s." % (self.host, self.port, words), code, code in _RETRYABLE)

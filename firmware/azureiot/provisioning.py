@@ -1,0 +1,97 @@
+"""The Device Provisioning Service over MQTT: register and poll as a state machine (docs/protocol.md §1). No I/O, no clock."""
+
+import json
+
+from azureiot.encoding import query, quote
+from azureiot.errors import AzureIoTError
+
+GLOBAL_HOST = "global.azure-devices-provisioning.net"
+API_VERSION = "2019-03-31"
+RESPONSES = "$dps/registrations/res/#"
+
+_DEFAULT_RETRY_AFTER_S = 3  # seen in the service's own answers (§1.3)
+_MAX_RETRY_AFTER_S = 300
+_REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid=%d"
+_POLL = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=%d&operationId=%s"
+
+
+class Registration:
+    """One registration, from the first request to the assignment.
+
+    Publish `request()`, give every message that comes to `receive()`, wait the seconds it returns, and so on until
+    `hub` and `device_id` are known.
+    """
+
+    def __init__(self, id_scope, registration_id, payload=None):
+        self.client_id = registration_id
+        self.username = "%s/registrations/%s/api-version=%s" % (id_scope, registration_id, API_VERSION)
+        self.hub = None  # the assigned hub's host name
+        self.device_id = None
+        self.payload = None  # what a custom allocation returned
+        self._body = {"registrationId": registration_id}
+        if payload is not None:
+            self._body["payload"] = payload
+        self._operation_id = None
+        self._request_id = 0
+
+    def request(self):
+        """(topic, payload) of the next request: register, or ask how the operation stands."""
+        self._request_id += 1
+        if self._operation_id is None:
+            return _REGISTER % self._request_id, json.dumps(self._body)
+        return _POLL % (self._request_id, quote(self._operation_id)), ""
+
+    def receive(self, topic, payload):
+        """Take a message: the seconds to wait before the next `request()`, or None (not ours, or assigned).
+
+        Raises AzureIoTError when DPS refuses: its code, its words, its tracking id.
+        """
+        parts = topic.split("/", 4)  # $dps/registrations/res/{status}/?$rid={rid}&retry-after={s}
+        if len(parts) != 5 or parts[2] != "res":
+            return None
+        fields = query(parts[4][1:])
+        if fields.get("$rid") != str(self._request_id):
+            return None
+        try:
+            status = int(parts[3])
+            answer = json.loads(payload)
+            if not isinstance(answer, dict):
+                raise ValueError
+        except ValueError:
+            raise AzureIoTError("DPS answered something that is not understood: %s." % topic, "dps-answer", True)
+        if status < 300:
+            return self._progress(answer, fields)
+        if status == 429 or status >= 500:
+            return max(1, _retry_after_s(fields))
+        raise AzureIoTError(
+            "DPS refused the registration: %s." % str(answer.get("message", "status %d" % status)).rstrip("."),
+            answer.get("errorCode", status),
+            status == 409,  # another registration of the same id is under way
+            answer.get("trackingId", ""),
+        )
+
+    def _progress(self, answer, fields):
+        state = answer.get("registrationState") or {}
+        status = answer.get("status")
+        if status == "assigning" or status == "unassigned":
+            self._operation_id = answer.get("operationId") or self._operation_id
+            return _retry_after_s(fields)
+        if status == "assigned":
+            if not state.get("assignedHub") or not state.get("deviceId"):
+                raise AzureIoTError("DPS assigned this device without saying to which hub or as which device.", "dps-answer", True)
+            self.hub = state["assignedHub"]
+            self.device_id = state["deviceId"]
+            self.payload = state.get("payload")
+            return None
+        raise AzureIoTError(
+            "DPS did not assign this device (%s): %s." % (status, state.get("errorMessage") or "no reason given"),
+            state.get("errorCode") or status or "dps-answer",
+            status is None,
+        )
+
+
+def _retry_after_s(fields):
+    try:
+        return min(_MAX_RETRY_AFTER_S, max(0, int(fields.get("retry-after"))))
+    except (TypeError, ValueError):
+        return _DEFAULT_RETRY_AFTER_S

@@ -1,0 +1,132 @@
+"""The MicroPython side of azureiot.runtime. Facts and measurements behind it: docs/micropython.md §1 and §2."""
+
+import errno
+import gc
+import select
+import socket
+import ssl
+import time
+
+from micropython import const as const
+
+ROOTS = "/certs/roots"  # where `azureiot board flash` puts the server roots
+MAX_PACKET_BYTES = 4096  # what a device takes from a hub unless told otherwise
+
+ticks_ms = time.ticks_ms
+ticks_diff = time.ticks_diff
+
+# Boards count from 2000, the unix port from 1970 (docs/micropython.md §7).
+_EPOCH_OFFSET_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
+
+# What mbedTLS says about a certificate, loosely matched: the wording differs between builds (docs/micropython.md §1.3).
+_CERTIFICATE_FAULTS = (
+    ("trusted CA", "tls-untrusted"),
+    ("CN", "tls-name"),
+    ("expired", "tls-expired"),
+    ("future", "tls-clock"),
+)
+_OS_FAULTS = {
+    errno.ECONNREFUSED: ("refused", "connection refused"),
+    errno.ETIMEDOUT: ("timeout", "no answer"),
+    errno.ECONNRESET: ("closed", "connection reset"),
+    errno.ENOMEM: ("memory", "out of memory"),
+    32: ("closed", "connection closed"),  # EPIPE has no name here
+    0x7F00: ("memory", "out of memory in TLS"),
+    0x7680: ("tls-roots", "no root certificate loaded"),
+    0x7780: ("tls-alert", "the server ended the TLS handshake"),
+}
+
+
+def unix_time():
+    """Seconds since 1970, whatever this port counts from."""
+    return int(time.time()) + _EPOCH_OFFSET_S
+
+
+def resolve(host, port):
+    """The addresses of `host`, for `tcp_connect`. Blocks: MicroPython has no other way. Raises OSError."""
+    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+
+
+def tcp_connect(address):
+    """A non-blocking socket that is connecting to `address` (one of `resolve`'s). Raises OSError."""
+    sock = socket.socket(address[0])
+    sock.setblocking(False)
+    try:
+        sock.connect(address[-1])
+    except OSError as error:
+        if error.errno != errno.EINPROGRESS:
+            sock.close()
+            raise
+    return sock
+
+
+def tcp_connected(sock):
+    """Whether the connection stands. Raises OSError when it failed."""
+    events = _poll(sock, select.POLLOUT, 0)
+    if events & (select.POLLERR | select.POLLHUP):
+        raise OSError(errno.ECONNREFUSED)
+    return events != 0
+
+
+def tls_context(certificates, key, roots):
+    """A context that verifies servers against `roots` and shows this device's certificates.
+
+    certificates: X509.certificates' DERs, leaf first, or None.  key: SEC1 or PKCS#1 DER.  roots: DERs.
+    Raises ValueError ("invalid key", "invalid cert").
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = ssl.CERT_REQUIRED  # the default here is to verify nothing
+    for der in certificates or ():
+        context.load_cert_chain(der, key)  # once a certificate, always with the key: each call appends one
+    for der in roots:
+        context.load_verify_locations(cadata=der)
+    return context
+
+
+def tls_wrap(context, sock, host):
+    """The TLS side of a connected socket; the first write drives the handshake."""
+    gc.collect()  # the handshake needs 17 KB in one piece; on some ports from this very heap
+    return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+
+
+def handshake(sock):
+    """0: here the first write drives the handshake."""
+    return 0
+
+
+def read_into(sock, view):
+    """Read into `view`: the number of bytes, 0 when the peer has closed, None when nothing is there yet."""
+    return sock.readinto(view)
+
+
+def write(sock, view):
+    """Write from `view`: the number of bytes taken, or None. The rest must be offered again, unchanged."""
+    return sock.write(view)
+
+
+def wait(sock, mask, timeout_ms):
+    """Return when `sock` may be ready for `mask` (READ | WRITE), or after `timeout_ms`. sock None: just wait."""
+    if sock is None:
+        time.sleep_ms(timeout_ms)
+    else:
+        _poll(sock, mask, timeout_ms)  # READ and WRITE are POLLIN and POLLOUT
+
+
+def failure(error):
+    """(code, words) for what connecting, reading or writing raised."""
+    if isinstance(error, ValueError):
+        words = str(error).strip()
+        for text, code in _CERTIFICATE_FAULTS:
+            if text in words:
+                return code, words
+        return "tls-untrusted", words
+    number = error.errno if isinstance(error.errno, int) else 0
+    return _OS_FAULTS.get(abs(number), ("network", str(error)))
+
+
+def _poll(sock, mask, timeout_ms):
+    poller = select.poll()
+    poller.register(sock, mask)
+    for entry in poller.ipoll(timeout_ms):
+        return entry[1]
+    return 0

@@ -1,0 +1,240 @@
+"""MQTT over one link: connect, subscribe, publish, acknowledge, stay alive. Knows nothing of Azure; never blocks."""
+
+import azureiot.packets as packets
+import azureiot.runtime as runtime
+from azureiot.errors import AzureIoTError
+from azureiot.receiver import Receiver
+from azureiot.runtime import READ, WRITE
+
+_FIRST_BUFFER_BYTES = 1024
+_FOREVER_MS = 0x3FFFFFF
+_MAX_ACKNOWLEDGEMENTS = 16
+
+
+class Session:
+    """One MQTT session over one link, from CONNECT to the end of both.
+
+    link: a fresh Link (or what has its methods).
+    handler: is told what arrives: on_connected(session_present), on_subscribed(granted_qos), on_acknowledged(packet_id),
+        on_message(topic, payload, packet_id) with payload a memoryview that is only good until it returns, and
+        on_oversized(packet_bytes, packet_id). A packet_id other than 0 is to be given to `acknowledge`, soon or later.
+    clock: what has ticks_ms and ticks_diff.
+    keep_alive_s: the longest silence from this side (MQTT 3.1.1 §3.1.2.10); 0 for none.
+    response_timeout_s: how long any answer (SUBACK, PUBACK, PINGRESP) may take. connect_timeout_s: how long name,
+        connection, handshake and CONNACK may take together; a throttling hub takes 55 s (docs/protocol.md §3.2).
+    max_packet_bytes: longer packets are skipped without buffering.
+
+    `step()` raises AzureIoTError when the session is over; `idle` says that a packet may be given to it.
+    """
+
+    def __init__(
+        self, link, handler, clock=runtime, keep_alive_s=240, response_timeout_s=20, connect_timeout_s=60, max_packet_bytes=4096
+    ):
+        self.link = link
+        self.connected = False  # CONNACK has come
+        self._handler = handler
+        self._clock = clock
+        self._keep_alive_ms = keep_alive_s * 1000
+        self._connect_timeout_ms = connect_timeout_s * 1000
+        # A half-open link must be found before the server's 1.5 × keep-alive runs out.
+        self._response_timeout_ms = min(response_timeout_s * 1000, self._keep_alive_ms // 2 or response_timeout_s * 1000)
+        self._receiver = Receiver(self._on_packet, handler.on_oversized, max_packet_bytes)
+        self._room(_FIRST_BUFFER_BYTES)
+        self._sent = self._to_send = 0
+        self._acknowledgements = []  # packet ids, waiting for room to be sent
+        self.packet_id = 0  # the last one given out
+        self._unanswered = 0  # requests that the server owes an answer
+        self._pinged = False
+        self._answered_ms = self._written_ms = clock.ticks_ms()  # the last answer; the last packet sent
+
+    # What one can send; only while `idle`. Each packet goes out in one write.
+
+    @property
+    def idle(self):
+        """Whether the last packet has left and the next may come."""
+        return self.connected and self._sent == self._to_send
+
+    def connect(self, client_id, username=None, password=None, clean_session=False):
+        """Queue the CONNECT: it goes out as soon as the link is open. All texts are bytes."""
+        self._encode(packets.connect, client_id, username, password, self._keep_alive_ms // 1000, clean_session)
+
+    def subscribe(self, topic_filter):
+        """Ask for QoS 1 delivery of what `topic_filter` (bytes) matches."""
+        self._encode(packets.subscribe, self.next_packet_id(), topic_filter)
+        self._expect_answer()
+        self._flush()
+
+    def publish(self, topic, payload, packet_id=0, duplicate=False):
+        """Send a message (bytes): QoS 1 with a packet id, QoS 0 without."""
+        self._to_send = packets.publish(self._sending, topic, payload, packet_id, duplicate)
+        if self._to_send < 0:
+            self._room(-self._to_send)
+            self._to_send = packets.publish(self._sending, topic, payload, packet_id, duplicate)
+        self._sent = 0
+        if packet_id:
+            self._expect_answer()
+        self._flush()
+
+    def acknowledge(self, packet_id):
+        """Send PUBACK when there is room."""
+        self._acknowledgements.append(packet_id)
+
+    def next_packet_id(self):
+        """The next packet id: 1 to 65,535, then 1 again (§2.3.1)."""
+        self.packet_id = self.packet_id % 65535 + 1
+        return self.packet_id
+
+    def close(self, politely=True):
+        """End the session; politely with DISCONNECT when it can be sent, so that no will is published."""
+        try:
+            if politely and self.idle:
+                self._encode(packets.signal, packets.DISCONNECT)
+                self._flush()
+        except AzureIoTError:
+            pass  # it was already gone
+        self.connected = False
+        self.link.close()
+
+    # What happens by itself.
+
+    def step(self):
+        """Do what can be done without waiting; what to wait for next (READ, WRITE, NAME), at most `timeout_ms()` long.
+
+        Raises AzureIoTError when the session is over.
+        """
+        if self.connected and 0 < self._keep_alive_ms * 3 // 2 < self._silent_ms():
+            # The program has not called for so long that the server has dropped this client (docs/protocol.md §3.3).
+            raise self._closed()
+        if self._patience_ms() <= 0:
+            what = "did not answer" if self.connected else "could not be reached"
+            raise AzureIoTError("%s:%d %s in time." % (self.link.host, self.link.port, what), "timeout", True)
+        mask = self.link.step()
+        if mask:
+            return mask
+        self._flush()
+        if self._sent < self._to_send and not self.connected:
+            return WRITE  # until CONNECT has left there is nothing to read, and only writing drives MicroPython's handshake
+        if len(self._acknowledgements) >= _MAX_ACKNOWLEDGEMENTS:
+            return WRITE  # a server that takes no PUBACK gets nothing more read
+        more = self._receiver.read(self.link)
+        if more is None:
+            raise self._closed()
+        while self._acknowledgements and self.idle:
+            self._encode(packets.acknowledge, self._acknowledgements.pop(0))
+            self._flush()
+        if self.idle and not self._pinged and self._keep_alive_ms and self._silent_ms() >= self._keep_alive_ms:
+            self._pinged = True
+            self._expect_answer()
+            self._encode(packets.signal, packets.PINGREQ)
+            self._flush()
+        # With more to read: writing is possible at once, so the next step comes without waiting.
+        return READ | WRITE if more or self._sent < self._to_send else READ
+
+    def timeout_ms(self):
+        """Milliseconds until `step` must be called even if nothing happens."""
+        if self.connected and self._keep_alive_ms and not self._pinged:
+            return min(self._patience_ms(), self._keep_alive_ms - self._silent_ms())
+        return self._patience_ms()
+
+    def _patience_ms(self):
+        """Milliseconds until the server has been silent for too long about something it owes."""
+        if not self.connected:
+            return self._connect_timeout_ms - self._since_ms(self._answered_ms)
+        if self._unanswered:
+            return self._response_timeout_ms - self._since_ms(self._answered_ms)
+        if self._sent < self._to_send:
+            return self._response_timeout_ms - self._silent_ms()
+        return _FOREVER_MS
+
+    def _since_ms(self, then_ms):
+        return self._clock.ticks_diff(self._clock.ticks_ms(), then_ms)
+
+    def _silent_ms(self):
+        return self._since_ms(self._written_ms)
+
+    def _expect_answer(self):
+        if not self._unanswered:
+            self._answered_ms = self._clock.ticks_ms()
+        self._unanswered += 1
+
+    def _answer(self):
+        self._unanswered = max(0, self._unanswered - 1)
+        self._answered_ms = self._clock.ticks_ms()
+
+    def _closed(self):
+        return AzureIoTError("%s:%d closed the connection." % (self.link.host, self.link.port), "closed", True)
+
+    # Packets out.
+
+    def _room(self, size):
+        self._sending = bytearray(size)
+        self._view = memoryview(self._sending)
+
+    def _encode(self, encoder, *fields):
+        self._to_send = encoder(self._sending, *fields)
+        if self._to_send < 0:
+            self._room(-self._to_send)
+            self._to_send = encoder(self._sending, *fields)
+        self._sent = 0
+
+    def _flush(self):
+        """Offer what is unsent, and exactly that: mbedTLS demands it (docs/micropython.md §2.1)."""
+        while self._sent < self._to_send:
+            written = self.link.write(self._view[self._sent : self._to_send])
+            if not written:
+                return
+            self._sent += written
+            self._written_ms = self._clock.ticks_ms()
+
+    # Packets in.
+
+    def _on_packet(self, buffer, start, end):
+        at = packets.body(buffer, start, end)
+        kind = buffer[start] & 0xF0
+        if kind == packets.CONNACK:
+            self._on_connack(buffer[at], buffer[at + 1])
+        elif not self.connected:
+            raise packets.malformed("a packet before CONNACK")
+        elif kind == packets.PUBLISH:
+            payload = packets.topic_end(buffer, at, end)
+            topic = _text(buffer, at + 2, payload)
+            packet_id = 0
+            if buffer[start] & 6:
+                packet_id = packets.packet_id(buffer, payload, end)
+                payload += 2
+            self._handler.on_message(topic, memoryview(buffer)[payload:end], packet_id)
+        else:
+            self._answer()
+            if kind == packets.PUBACK:
+                self._handler.on_acknowledged(packets.uint16(buffer, at))
+            elif kind == packets.SUBACK & 0xF0:
+                self._handler.on_subscribed(buffer[at + 2])
+            else:
+                self._pinged = False
+
+    def _on_connack(self, flags, code):
+        if self.connected:
+            raise packets.malformed("a second CONNACK")
+        if code:
+            raise AzureIoTError(
+                "%s:%d refused the connection: %s." % (self.link.host, self.link.port, _refusal(code)), "connack-%d" % code, code == 3
+            )
+        self.connected = True
+        self._answer()
+        self._handler.on_connected(bool(flags & 1))
+
+
+def _refusal(code):
+    """MQTT 3.1.1 §3.2.2.3."""
+    if code == 5 or code == 4:
+        return "not authorized"
+    if code == 3:
+        return "server unavailable"
+    return "return code %d" % code
+
+
+def _text(buffer, start, end):
+    try:
+        return str(memoryview(buffer)[start:end], "utf8")
+    except UnicodeError:
+        raise packets.malformed("a topic that is not UTF-8")

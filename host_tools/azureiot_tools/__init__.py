@@ -1,0 +1,1 @@
+"""Host tools for azureiot: certificates, boards, the simulator, the emulator, and the `azureiot` command."""

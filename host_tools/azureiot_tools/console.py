@@ -1,0 +1,94 @@
+"""What every command shares: how it reports, how it fails, how it asks for a password.
+
+A command's handler returns a `Report`; `azureiot_tools.cli.main` prints it, as text or (`--json`) as JSON. A command that
+runs for long prints each event as it comes with `emit`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class UserError(Exception):
+    """Something the user can mend. The command line prints it as one line on stderr and exits 1.
+
+    message: one sentence, what happened, with the file or value it happened to.
+    hint: what to do next, a sentence of its own, or "".
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command found or did.
+
+    data: the same as JSON-able values, for `--json`.  text: for a person.  next: the step that usually follows, or "".
+    """
+
+    data: Any
+    text: str
+    next: str = ""
+
+    def show(self, as_json: bool) -> None:
+        """Print the report on stdout."""
+        if as_json:
+            print(json.dumps(self.data, indent=2))
+            return
+        print(self.text)
+        if self.next:
+            print(f"next: {self.next}")
+
+
+def emit(as_json: bool, event: dict[str, Any], text: str) -> None:
+    """Print one event of a running command: a line of text, or one JSON object a line."""
+    print(json.dumps(event) if as_json else text, flush=True)
+
+
+def table(headings: list[str], rows: list[list[str]]) -> str:
+    """Left-aligned columns, two spaces apart, under their headings."""
+    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [headings, *rows]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def read_password(file: str | None, variable: str, prompt: str, *, confirm: bool = False) -> str:
+    """A password from `file` (its first line), from the environment variable, or asked for without echo.
+
+    Passwords are never taken from the command line, where any user of the machine could read them.
+
+    Raises UserError when the file cannot be read, the two answers differ, or there is nobody to ask.
+    """
+    if file is not None:
+        try:
+            return Path(file).read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"The password file {file} cannot be read: {reason(error)}.") from None
+    if variable in os.environ:
+        return os.environ[variable]
+    if not sys.stdin.isatty():
+        raise UserError("A password is needed and there is no terminal to ask on.",
+                        f"Give it with --password-file FILE or in the environment variable {variable}.")
+    password = getpass.getpass(f"{prompt}: ")
+    if confirm and getpass.getpass(f"{prompt} (again): ") != password:
+        raise UserError("The two passwords differ.", "Run the command again.")
+    return password
+
+
+def reason(error: BaseException) -> str:
+    """The error in words without Python's decoration: 'No such file or directory' rather than '[Errno 2] …'."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
