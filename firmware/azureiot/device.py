@@ -160,7 +160,9 @@ class Engine:
                 return 0
             mask = self._session.step()
             self._advance()
-            return mask if self._session is None or self._session.idle else mask | WRITE
+            if self._session is not None and self._session.connected and not self._session.idle:
+                mask |= WRITE  # what _advance gave it has not all left
+            return mask
         except AzureIoTError as error:
             self.failed(error)
             return 0

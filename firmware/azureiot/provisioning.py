@@ -7,7 +7,8 @@ from azureiot.errors import AzureIoTError
 
 GLOBAL_HOST = "global.azure-devices-provisioning.net"
 API_VERSION = "2019-03-31"
-RESPONSES = "$dps/registrations/res/#"
+_RESPONSE = "$dps/registrations/res/"
+RESPONSES = _RESPONSE + "#"
 
 _DEFAULT_RETRY_AFTER_S = 3  # seen in the service's own answers (§1.3)
 _MAX_RETRY_AFTER_S = 300
@@ -46,14 +47,13 @@ class Registration:
 
         Raises AzureIoTError when DPS refuses: its code, its words, its tracking id.
         """
-        parts = topic.split("/", 4)  # $dps/registrations/res/{status}/?$rid={rid}&retry-after={s}
-        if len(parts) != 5 or parts[2] != "res":
-            return None
-        fields = query(parts[4][1:])
-        if fields.get("$rid") != str(self._request_id):
+        # $dps/registrations/res/{status}/?$rid={rid}&retry-after={s}
+        status, _, rest = topic[len(_RESPONSE) :].partition("/?")
+        fields = query(rest)
+        if not topic.startswith(_RESPONSE) or fields.get("$rid") != str(self._request_id):
             return None
         try:
-            status = int(parts[3])
+            status = int(status)
             answer = json.loads(payload)
             if not isinstance(answer, dict):
                 raise ValueError

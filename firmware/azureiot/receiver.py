@@ -76,6 +76,8 @@ class Receiver:
                 taken = min(end, self._filled) - start
                 self._skip = end - start - taken
                 return taken
-        if self._filled - start == len(self._buffer):
-            raise packets.malformed("a topic of more than %d bytes" % self._max_packet_bytes)
+        if self._filled == len(self._buffer) and not start:
+            if self._filled >= self._max_packet_bytes:
+                raise packets.malformed("a topic of more than %d bytes" % self._max_packet_bytes)
+            self._grow(self._max_packet_bytes)
         return 0

@@ -114,11 +114,6 @@ class Session:
         self._flush()
         if self._sent < self._to_send and not self.connected:
             return WRITE  # until CONNECT has left there is nothing to read, and only writing drives MicroPython's handshake
-        if len(self._acknowledgements) >= _MAX_ACKNOWLEDGEMENTS:
-            return WRITE  # a server that takes no PUBACK gets nothing more read
-        more = self._receiver.read(self.link)
-        if more is None:
-            raise self._closed()
         while self._acknowledgements and self.idle:
             self._encode(packets.acknowledge, self._acknowledgements.pop(0))
             self._flush()
@@ -127,8 +122,13 @@ class Session:
             self._expect_answer()
             self._encode(packets.signal, packets.PINGREQ)
             self._flush()
-        # With more to read: writing is possible at once, so the next step comes without waiting.
-        return READ | WRITE if more or self._sent < self._to_send else READ
+        if len(self._acknowledgements) >= _MAX_ACKNOWLEDGEMENTS:
+            return WRITE  # a server that takes no PUBACK gets nothing more read
+        more = self._receiver.read(self.link)
+        if more is None:
+            raise self._closed()
+        # With more to do, the next step must come at once: writing is possible already.
+        return READ | WRITE if more or self._acknowledgements or self._sent < self._to_send else READ
 
     def timeout_ms(self):
         """Milliseconds until `step` must be called even if nothing happens."""

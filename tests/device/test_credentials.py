@@ -1,0 +1,60 @@
+"""Certificates, keys and roots from files and bytes; whatever is wrong is said with the file's name."""
+
+import os
+
+from azureiot.credentials import X509, roots
+from fakes import raises
+
+CERTIFICATE = b"\x30\x03\x02\x01\x01"
+ISSUER = b"\x30\x03\x02\x01\x03"
+KEY = b"\x30\x03\x02\x01\x02"
+PEM = b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"
+
+FOLDER = "/tmp/azureiot-test-%d" % int.from_bytes(os.urandom(4), "big")
+
+
+def folder_with(files):
+    try:
+        os.mkdir(FOLDER)
+    except OSError:
+        pass
+    for name in os.listdir(FOLDER):
+        os.remove(FOLDER + "/" + name)
+    for name, data in files.items():
+        with open(FOLDER + "/" + name, "wb") as file:
+            file.write(data)
+    return FOLDER
+
+
+def test_bytes_and_files_pem_and_der():
+    path = folder_with({"chain.der": CERTIFICATE + ISSUER, "leaf.pem": PEM, "key.der": KEY})
+    assert X509(CERTIFICATE, KEY).certificates() == [CERTIFICATE]
+    assert X509(bytearray(PEM), KEY).certificates() == [CERTIFICATE]
+    credential = X509(path + "/chain.der", path + "/key.der")
+    assert credential.certificates() == [CERTIFICATE, ISSUER]
+    assert credential.private_key() == KEY
+    assert X509(path + "/leaf.pem", KEY).certificates() == [CERTIFICATE]
+
+
+def test_a_missing_file_is_named():
+    error = raises(lambda: X509("/nowhere/a.crt", KEY).certificates(), "credential")
+    assert "/nowhere/a.crt cannot be read" in error.message and not error.retryable
+
+
+def test_a_file_with_the_wrong_thing_is_named():
+    path = folder_with({"swapped.key": PEM})
+    error = raises(lambda: X509(CERTIFICATE, path + "/swapped.key").private_key(), "credential")
+    assert error.message == path + "/swapped.key: no private key in it."
+    raises(lambda: X509(b"", KEY).certificates(), "credential")
+
+
+def test_roots_from_a_directory_take_each_certificate_once():
+    path = folder_with({"a.der": CERTIFICATE, "a.pem": PEM, "b.crt": b"\n" + PEM + PEM, "notes.txt": b"x", "README": b"x"})
+    assert list(roots(path, "h")) == [CERTIFICATE, CERTIFICATE, CERTIFICATE]
+
+
+def test_roots_from_a_file_or_bytes():
+    path = folder_with({"ca.pem": PEM})
+    assert list(roots(path + "/ca.pem", "h")) == [CERTIFICATE]
+    assert list(roots(CERTIFICATE + ISSUER, "h")) == [CERTIFICATE, ISSUER]
+    raises(lambda: list(roots("/nowhere", "h")), "credential")
