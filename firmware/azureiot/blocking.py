@@ -76,7 +76,7 @@ class Device:
                 raise engine.error
             timeout_ms = engine.timeout_ms()
             if timeout_s is not None:
-                left_ms = timeout_s * 1000 - self._clock.ticks_diff(self._clock.ticks_ms(), started_ms)
+                left_ms = int(timeout_s * 1000) - self._clock.ticks_diff(self._clock.ticks_ms(), started_ms)
                 if left_ms <= 0:
                     raise self._too_late(timeout_s)
                 timeout_ms = min(timeout_ms, left_ms)
