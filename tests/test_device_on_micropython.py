@@ -16,8 +16,14 @@ FILES = sorted(path.name for path in FOLDER.glob("test_*.py"))
 @pytest.mark.parametrize("name", FILES)
 def test_file(name: str, micropython: Path) -> None:
     path = os.pathsep.join((".frozen", str(FOLDER.parent.parent / "firmware"), str(FOLDER)))
-    done = subprocess.run([micropython, "run.py", name], cwd=FOLDER, env={**os.environ, "MICROPYPATH": path},
-                          capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [micropython, "run.py", name],
+        cwd=FOLDER,
+        env={**os.environ, "MICROPYPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     counted = re.search(r"^(\d+) passed, 0 failed$", done.stdout, re.MULTILINE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert counted is not None

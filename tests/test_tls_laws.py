@@ -1,4 +1,4 @@
-"""TLS as docs/architecture.md lays it down, on both runtimes: whatever is wrong with a server, no MQTT byte reaches it."""
+"""TLS as docs/architecture.md has it, on both runtimes: whatever is wrong with a server, no MQTT byte reaches it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
 from cryptography.hazmat.primitives.serialization import Encoding
-from tls_server import serving
 
 from azureiot import AzureIoTError
 from azureiot_tools.certificates import authority
 from azureiot_tools.certificates.credential import Credential, to_der
+from conftest import Run
+from tls_server import serving
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,9 @@ def test_another_name_is_refused(run_device: Run, device: Any, root: Credential)
 
 
 @pytest.mark.parametrize(("days_ago", "code", "said"), [(40, "tls-expired", "expired"), (-2, "tls-clock", "clock")])
-def test_a_certificate_out_of_its_time_is_refused(run_device: Run, device: Any, days_ago: int, code: str, said: str) -> None:
+def test_a_certificate_out_of_its_time_is_refused(
+    run_device: Run, device: Any, days_ago: int, code: str, said: str
+) -> None:
     root = authority.create_root("old root", now=datetime.now(UTC) - timedelta(days=400))
     then = datetime.now(UTC) - timedelta(days=days_ago)
     with serving(authority.issue_server(root, ["localhost"], days=30, now=then)) as server:
@@ -97,7 +99,9 @@ def test_roots_replace_the_defaults(run_device: Run, device: Any, root: Credenti
         assert server.received == b""
 
 
-def test_a_key_of_another_certificate_is_refused(run_device: Run, device: Any, root: Credential, stranger: Credential) -> None:
+def test_a_key_of_another_certificate_is_refused(
+    run_device: Run, device: Any, root: Credential, stranger: Credential
+) -> None:
     _, other_key = to_der(authority.issue_device(stranger, "dev-1"))
     with serving(authority.issue_server(root, ["localhost"]), client_root=root) as server:
         # CPython compares the two; mbedTLS does not, there the server finds out and ends the handshake.

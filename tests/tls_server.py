@@ -21,8 +21,9 @@ class TlsServer:
     silent: accept, read and never answer, not even the handshake.  client_root: ask for a client certificate under it.
     """
 
-    def __init__(self, credential: Credential | None, *, silent: bool = False,
-                 client_root: Credential | None = None) -> None:
+    def __init__(
+        self, credential: Credential | None, *, silent: bool = False, client_root: Credential | None = None
+    ) -> None:
         self.received = b""
         self.sni: list[str | None] = []
         self._silent = silent
@@ -68,8 +69,8 @@ class TlsServer:
                     tls.sendall(b"\x20\x02\x00\x00")
                 elif data[0] & 0xF6 == 0x32:
                     topic_at = 2 if data[1] < 128 else 3
-                    after = topic_at + 2 + int.from_bytes(data[topic_at:topic_at + 2], "big")
-                    tls.sendall(b"\x40\x02" + data[after:after + 2])
+                    after = topic_at + 2 + int.from_bytes(data[topic_at : topic_at + 2], "big")
+                    tls.sendall(b"\x40\x02" + data[after : after + 2])
 
 
 @contextmanager

@@ -1,20 +1,21 @@
 """Azure IoT for microcontrollers: DPS and IoT Hub over MQTT and TLS, one source for MicroPython and CPython.
 
-    from azureiot import Device, X509
-
-    device = Device(id_scope="0ne00000000", registration_id="mydevice001",
-                    credential=X509("certs/mydevice001.crt", "certs/mydevice001.key"))
-    device.connect()
-    device.send({"temperature": 21.5}, properties={"temperatureAlert": "false"})
-    device.close()
+`Device` (azureiot.blocking) is where to begin, with an `X509` (azureiot.credentials) to prove who it is; what goes
+wrong is an `AzureIoTError` (azureiot.errors).
 """
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # what __getattr__ gives, for editors and type checkers
+    from azureiot.blocking import Device as Device
+    from azureiot.credentials import X509 as X509
+    from azureiot.errors import AzureIoTError as AzureIoTError
+
 
 def __getattr__(name):
-    # Importing the package costs next to nothing; a name's module loads when the name is first used. (MicroPython asks here
-    # for submodules too, in `from azureiot import x`: inside the package it is `import azureiot.x as x`.)
+    # Importing the package costs next to nothing; a name's module loads when the name is first used. MicroPython asks
+    # here for submodules too, in `from azureiot import x`: inside the package it is `import azureiot.x as x`.
     if name == "Device":
         from azureiot.blocking import Device as value
     elif name == "X509":

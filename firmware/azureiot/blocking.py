@@ -7,43 +7,52 @@ from azureiot.runtime import NAME
 
 
 class Device:
-    """A device in DPS and IoT Hub. Keep-alive runs inside the calls: use `wait` in place of time.sleep. Not thread-safe.
+    """A device in DPS and IoT Hub.
 
-    id_scope, registration_id, credential and the options: see azureiot.device.Engine. Every method raises AzureIoTError.
+    Keep-alive runs inside the calls: use `wait` in place of time.sleep. Not thread-safe. Every method raises
+    AzureIoTError. id_scope, registration_id, credential and the options: see azureiot.device.Engine.
     """
 
-    def __init__(self, id_scope=None, registration_id=None, credential=None, wait=runtime.wait, resolve=runtime.resolve, **options):
+    def __init__(
+        self,
+        id_scope: "str | None" = None,
+        registration_id: "str | None" = None,
+        credential=None,
+        wait=runtime.wait,
+        resolve=runtime.resolve,
+        **options,
+    ):
         self._engine = Engine(id_scope, registration_id, credential, **options)
         self._clock = options.get("clock", runtime)
         self._wait = wait
         self._resolve = resolve
 
     @property
-    def hub(self):
+    def hub(self) -> "str | None":
         """The host name of the hub that DPS assigned, or None."""
         return self._engine.hub
 
     @property
-    def device_id(self):
+    def device_id(self) -> "str | None":
         """This device's id in the hub."""
         return self._engine.device_id
 
     @property
-    def connected(self):
+    def connected(self) -> bool:
         """Whether the hub was connected when last heard of."""
         return self._engine.phase == ONLINE
 
-    def provision(self, timeout_s=60, retry=True):
+    def provision(self, timeout_s: float = 60, retry: bool = True) -> None:
         """Register with DPS, without connecting to the hub; afterwards `hub` and `device_id` are known."""
         self._engine.start(connect=False)
         self._run(lambda: self._engine.phase == IDLE, timeout_s, retry)
 
-    def connect(self, timeout_s=60, retry=True):
+    def connect(self, timeout_s: float = 60, retry: bool = True) -> None:
         """Connect to the hub, through DPS where that is not known. retry=False: the first failure is the last."""
         self._engine.start()
         self._run(lambda: self._engine.phase == ONLINE, timeout_s, retry)
 
-    def send(self, payload, properties=None, timeout_s=60, **system):
+    def send(self, payload, properties=None, timeout_s: float = 60, **system) -> None:
         """Send telemetry; returns when the hub has acknowledged it. After a lost connection it is sent again.
 
         payload: dict or list (JSON), text or bytes.  properties: application properties.
@@ -54,12 +63,12 @@ class Device:
         message = self._engine.send(payload, properties, **system)
         self._run(lambda: message.delivered, timeout_s, True)
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         """Stay connected for so long."""
         started_ms = self._clock.ticks_ms()
         self._run(lambda: self._clock.ticks_diff(self._clock.ticks_ms(), started_ms) >= seconds * 1000, None, True)
 
-    def close(self):
+    def close(self) -> None:
         """Disconnect."""
         self._engine.close()
 
@@ -73,12 +82,12 @@ class Device:
                 return
             if not retry and engine.phase == WAITING:
                 engine.close()
-                raise engine.error
+                raise self._failure(None)
             timeout_ms = engine.timeout_ms()
             if timeout_s is not None:
                 left_ms = int(timeout_s * 1000) - self._clock.ticks_diff(self._clock.ticks_ms(), started_ms)
                 if left_ms <= 0:
-                    raise self._too_late(timeout_s)
+                    raise self._failure(timeout_s)
                 timeout_ms = min(timeout_ms, left_ms)
             if mask == NAME:
                 self._resolve_name(engine)
@@ -92,8 +101,12 @@ class Device:
         except OSError as error:
             engine.failed(link.unresolved(error))
 
-    def _too_late(self, timeout_s):
+    def _failure(self, timeout_s):
+        """The engine's last error; with a deadline, that it passed, and the last error as the reason."""
         error = self._engine.error
         if error is None:
             return AzureIoTError("Not done within %s s." % timeout_s, "timeout", True)
-        return AzureIoTError("Not done within %s s; the last failure: %s" % (timeout_s, error.message), error.code, True, error.tracking_id)
+        if timeout_s is None:
+            return error
+        message = "Not done within %s s; the last failure: %s" % (timeout_s, error.message)
+        return AzureIoTError(message, error.code, True, error.tracking_id)

@@ -12,24 +12,24 @@ _ENDINGS = (".der", ".pem", ".crt", ".cer")
 class X509:
     """An X.509 certificate with its private key.
 
-    certificate: a path or bytes; the leaf first, then its issuing certificates without the root (docs/protocol.md §2.1).
+    certificate: a path or bytes; the leaf, then its issuing certificates without the root (docs/protocol.md §2.1).
     key: a path or bytes; not encrypted. Boards want SEC1 or PKCS#1 DER (docs/micropython.md §1.2).
     """
 
-    def __init__(self, certificate, key):
+    def __init__(self, certificate: "str | bytes", key: "str | bytes"):
         self._certificate = certificate
         self._key = key
 
-    def certificates(self):
+    def certificates(self) -> "list[bytes]":
         """The certificates as DERs, leaf first. Raises AzureIoTError."""
         return _parse(self._certificate, encoding.certificates)
 
-    def private_key(self):
+    def private_key(self) -> bytes:
         """The key as DER. Raises AzureIoTError."""
         return _parse(self._key, encoding.private_key)
 
 
-def roots(source, host):
+def roots(source: "str | bytes | None", host: str):
     """Yield the root certificates to trust, as DERs, one at a time.
 
     source: a file or directory, bytes, or None for those that ship with the library: then the China and US Government
@@ -38,7 +38,7 @@ def roots(source, host):
     """
     if source is None:
         yield from _directory(runtime.ROOTS)
-        if host.endswith(".cn") or host.endswith(".us"):
+        if host.rpartition(".")[2] in ("cn", "us"):
             yield from _directory(runtime.ROOTS + "/sovereign")
     elif isinstance(source, str) and _is_directory(source):
         yield from _directory(source)

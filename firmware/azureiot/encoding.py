@@ -5,7 +5,7 @@ import binascii
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"  # RFC 3986 §2.3
 
 
-def quote(text):
+def quote(text: "str | int | float") -> str:
     """Percent-encode all but RFC 3986's unreserved characters; a space is %20, never + (docs/protocol.md §3.5)."""
     data = str(text).encode()
     if all(byte in _UNRESERVED for byte in data):
@@ -13,7 +13,7 @@ def quote(text):
     return "".join(chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in data)
 
 
-def unquote(text):
+def unquote(text: str) -> str:
     """Undo `quote`. A % that starts no two hexadecimal digits stands for itself."""
     if "%" not in text:
         return text
@@ -28,12 +28,12 @@ def unquote(text):
     return str(out, "utf8")
 
 
-def bag(properties):
+def bag(properties) -> str:
     """`key=value&…`, percent-encoded: a property bag as telemetry topics carry it. properties: (key, value) pairs."""
     return "&".join("%s=%s" % (quote(key), quote(value)) for key, value in properties)
 
 
-def query(text):
+def query(text: str) -> "dict[str, str | None]":
     """The `key=value&…` of a response topic as a dict; a key without = has the value None (docs/protocol.md §3.5)."""
     fields = {}
     for field in text.split("&"):
@@ -43,7 +43,7 @@ def query(text):
     return fields
 
 
-def certificates(data):
+def certificates(data: bytes) -> "list[bytes]":
     """The certificates in `data` as a list of DERs: PEM text, or DER with one certificate after another.
 
     Raises ValueError, with a sentence that says what was found instead.
@@ -56,7 +56,7 @@ def certificates(data):
     return found
 
 
-def private_key(data):
+def private_key(data: bytes) -> bytes:
     """The private key in `data` (PEM or DER) as DER. Raises ValueError when there is none or it is encrypted."""
     if data[:1] == b"\x30":
         return data
@@ -68,7 +68,7 @@ def private_key(data):
     raise ValueError("no private key in it")
 
 
-def pem_blocks(data):
+def pem_blocks(data: bytes) -> "list[tuple[str, bytes]]":
     """All PEM blocks of `data` (bytes) as (label, DER) pairs. Raises ValueError when one is broken."""
     blocks = []
     end = 0

@@ -13,19 +13,17 @@ class AzureIoTError(Exception):
         happened on the way ("tls-untrusted", "timeout"). Stable: programs may compare it.
     retryable: whether the same attempt can succeed later without anybody's help.
     tracking_id: the service's own id for the request, "" where there is none. Microsoft's support asks for it.
-    retry_after_s: what the service asked to wait, or None.
     """
 
-    def __init__(self, message, code="", retryable=False, tracking_id="", retry_after_s=None):
+    def __init__(self, message: str, code: "int | str" = "", retryable: bool = False, tracking_id: str = ""):
         super().__init__(message)
         self.message = message
         self.code = code
         self.retryable = retryable
         self.tracking_id = tracking_id
-        self.retry_after_s = retry_after_s
 
     @property
-    def hint(self):
+    def hint(self) -> str:
         """What to do next, one sentence, or "" (also when azureiot.hints is not on the board)."""
         try:
             from azureiot.hints import hint
@@ -33,7 +31,7 @@ class AzureIoTError(Exception):
             return ""
         return hint(self.code)
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = self.message
         if self.code != "":
             text += " [%s]" % self.code

@@ -15,7 +15,7 @@ class Link:
     context: runtime.tls_context(...).
     """
 
-    def __init__(self, host, port, context):
+    def __init__(self, host: str, port: int, context):
         self.host = host
         self.port = port
         self.socket = None  # what to wait on; the driver polls it
@@ -24,15 +24,15 @@ class Link:
         self._connected = False
         self._open = False
 
-    def resolved(self, addresses):
+    def resolved(self, addresses) -> None:
         """The answer to NAME: what runtime.resolve(host, port) returned."""
         self._addresses = list(addresses)
 
-    def unresolved(self, error):
+    def unresolved(self, error: OSError) -> AzureIoTError:
         """The AzureIoTError for a name that runtime.resolve did not find."""
         return AzureIoTError("%s: the name cannot be resolved (%s)." % (self.host, error), "dns", True)
 
-    def step(self):
+    def step(self) -> int:
         """Advance towards an open stream: what to wait for (NAME, READ, WRITE), or 0 when bytes can flow.
 
         Raises AzureIoTError.
@@ -66,27 +66,27 @@ class Link:
                 if not self._addresses:
                     raise
 
-    def read_into(self, view):
+    def read_into(self, view: memoryview) -> "int | None":
         """Bytes read into `view`, 0 when the peer has closed, None when there is nothing yet. Raises AzureIoTError."""
         try:
             return runtime.read_into(self.socket, view)
         except (OSError, ValueError) as error:
             raise self.failure(error)
 
-    def write(self, view):
+    def write(self, view: memoryview) -> "int | None":
         """Bytes taken from `view`, or None: then exactly the rest must be offered again. Raises AzureIoTError."""
         try:
             return runtime.write(self.socket, view)
         except (OSError, ValueError) as error:
             raise self.failure(error)
 
-    def close(self):
+    def close(self) -> None:
         """Close the connection at once; free what it held."""
         if self.socket is not None:
             self.socket.close()
             self.socket = None
 
-    def failure(self, error):
+    def failure(self, error: Exception) -> AzureIoTError:
         """The AzureIoTError for what the runtime raised on this link."""
         code, words = runtime.failure(error)
         return AzureIoTError("%s:%d: %s." % (self.host, self.port, words), code, code in _RETRYABLE)

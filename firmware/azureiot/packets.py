@@ -25,12 +25,20 @@ _BODY_BYTES = {CONNACK: 2, PUBACK: 2, SUBACK: 3, PINGRESP: 0}
 MAX_TEXT_BYTES = const(65535)
 
 
-def malformed(what):
+def malformed(what: str) -> AzureIoTError:
     """The error for a packet that breaks the protocol: the connection must be closed (§4.8)."""
     return AzureIoTError("The server broke the MQTT protocol: %s." % what, "mqtt", True)
 
 
-def connect(buffer, client_id, username=None, password=None, keep_alive_s=240, clean_session=False, will=None):
+def connect(
+    buffer: bytearray,
+    client_id: bytes,
+    username: "bytes | None" = None,
+    password: "bytes | None" = None,
+    keep_alive_s: int = 240,
+    clean_session: bool = False,
+    will: "tuple[bytes, bytes, int] | None" = None,
+) -> int:
     """CONNECT (§3.1). will: (topic, payload, qos) or None; all texts are bytes."""
     flags = 2 if clean_session else 0
     fields = [client_id]
@@ -58,7 +66,7 @@ def connect(buffer, client_id, username=None, password=None, keep_alive_s=240, c
     return end
 
 
-def subscribe(buffer, packet_id, topic_filter, qos=1):
+def subscribe(buffer: bytearray, packet_id: int, topic_filter: bytes, qos: int = 1) -> int:
     """SUBSCRIBE to one topic filter (§3.8)."""
     end = _header(buffer, SUBSCRIBE, 5 + len(topic_filter))
     if end < 0:
@@ -68,7 +76,7 @@ def subscribe(buffer, packet_id, topic_filter, qos=1):
     return end + 1
 
 
-def publish(buffer, topic, payload, packet_id=0, duplicate=False):
+def publish(buffer: bytearray, topic: bytes, payload: bytes, packet_id: int = 0, duplicate: bool = False) -> int:
     """PUBLISH (§3.3): QoS 1 with a packet id, QoS 0 without (packet_id 0)."""
     remaining = 2 + len(topic) + len(payload)
     first = PUBLISH
@@ -85,17 +93,17 @@ def publish(buffer, topic, payload, packet_id=0, duplicate=False):
     return end + len(payload)
 
 
-def acknowledge(buffer, packet_id):
+def acknowledge(buffer: bytearray, packet_id: int) -> int:
     """PUBACK (§3.4)."""
     return _uint16(buffer, _header(buffer, PUBACK, 2), packet_id)
 
 
-def signal(buffer, packet_type):
+def signal(buffer: bytearray, packet_type: int) -> int:
     """A packet without a body: PINGREQ or DISCONNECT (§3.12, §3.14)."""
     return _header(buffer, packet_type, 0)
 
 
-def frame(buffer, start, filled):
+def frame(buffer: bytearray, start: int, filled: int) -> int:
     """The bytes that the packet at `start` takes up, header included; 0 while its header is not complete (§2.2.3).
 
     Raises AzureIoTError when the length has more than four bytes.
@@ -114,8 +122,11 @@ def frame(buffer, start, filled):
     return 0
 
 
-def body(buffer, start, end):
-    """Where the body of the packet in buffer[start:end] begins. Raises AzureIoTError unless type and length fit (§2.2.2)."""
+def body(buffer: bytearray, start: int, end: int) -> int:
+    """Where the body of the packet in buffer[start:end] begins (§2.2.2).
+
+    Raises AzureIoTError unless its type, flags and length fit together.
+    """
     first = buffer[start]
     at = start + 2
     while buffer[at - 1] & 0x80:
@@ -128,7 +139,7 @@ def body(buffer, start, end):
     return at
 
 
-def topic_end(buffer, at, end):
+def topic_end(buffer: bytearray, at: int, end: int) -> int:
     """Where the topic of a PUBLISH whose body is buffer[at:end] ends. Raises AzureIoTError when it does not fit."""
     if at + 2 > end:
         raise malformed("a PUBLISH without a topic")
@@ -138,7 +149,7 @@ def topic_end(buffer, at, end):
     return at
 
 
-def packet_id(buffer, at, end):
+def packet_id(buffer: bytearray, at: int, end: int) -> int:
     """The packet id at buffer[at]. Raises AzureIoTError when it is missing or 0 (§2.3.1)."""
     value = uint16(buffer, at) if at + 2 <= end else 0
     if not value:
@@ -146,7 +157,7 @@ def packet_id(buffer, at, end):
     return value
 
 
-def uint16(buffer, at):
+def uint16(buffer: bytearray, at: int) -> int:
     """Two bytes, most significant first."""
     return buffer[at] << 8 | buffer[at + 1]
 

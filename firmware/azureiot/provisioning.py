@@ -1,4 +1,7 @@
-"""The Device Provisioning Service over MQTT: register and poll as a state machine (docs/protocol.md §1). No I/O, no clock."""
+"""The Device Provisioning Service over MQTT: register and poll as a state machine. No I/O, no clock.
+
+Section numbers are those of docs/protocol.md.
+"""
 
 import json
 
@@ -7,8 +10,8 @@ from azureiot.errors import AzureIoTError
 
 GLOBAL_HOST = "global.azure-devices-provisioning.net"
 API_VERSION = "2019-03-31"
+RESPONSES = b"$dps/registrations/res/#"
 _RESPONSE = "$dps/registrations/res/"
-RESPONSES = _RESPONSE + "#"
 
 _DEFAULT_RETRY_AFTER_S = 3  # seen in the service's own answers (§1.3)
 _MAX_RETRY_AFTER_S = 300
@@ -23,26 +26,26 @@ class Registration:
     `hub` and `device_id` are known.
     """
 
-    def __init__(self, id_scope, registration_id, payload=None):
+    def __init__(self, id_scope: str, registration_id: str, payload: "dict | None" = None):
         self.client_id = registration_id
         self.username = "%s/registrations/%s/api-version=%s" % (id_scope, registration_id, API_VERSION)
         self.hub = None  # the assigned hub's host name
         self.device_id = None
         self.payload = None  # what a custom allocation returned
-        self._body = {"registrationId": registration_id}
+        self._body: "dict[str, str | dict]" = {"registrationId": registration_id}
         if payload is not None:
             self._body["payload"] = payload
         self._operation_id = None
         self._request_id = 0
 
-    def request(self):
+    def request(self) -> "tuple[str, str]":
         """(topic, payload) of the next request: register, or ask how the operation stands."""
         self._request_id += 1
         if self._operation_id is None:
             return _REGISTER % self._request_id, json.dumps(self._body)
         return _POLL % (self._request_id, quote(self._operation_id)), ""
 
-    def receive(self, topic, payload):
+    def receive(self, topic: str, payload: bytes) -> "int | None":
         """Take a message: the seconds to wait before the next `request()`, or None (not ours, or assigned).
 
         Raises AzureIoTError when DPS refuses: its code, its words, its tracking id.
@@ -78,7 +81,9 @@ class Registration:
             return _retry_after_s(fields)
         if status == "assigned":
             if not state.get("assignedHub") or not state.get("deviceId"):
-                raise AzureIoTError("DPS assigned this device without saying to which hub or as which device.", "dps-answer", True)
+                raise AzureIoTError(
+                    "DPS assigned this device without saying to which hub or as which device.", "dps-answer", True
+                )
             self.hub = state["assignedHub"]
             self.device_id = state["deviceId"]
             self.payload = state.get("payload")

@@ -13,7 +13,7 @@ class Receiver:
     on_oversized(packet_bytes, packet_id): a PUBLISH above max_packet_bytes was skipped without being stored.
     """
 
-    def __init__(self, on_packet, on_oversized, max_packet_bytes):
+    def __init__(self, on_packet, on_oversized, max_packet_bytes: int):
         self._on_packet = on_packet
         self._on_oversized = on_oversized
         self._max_packet_bytes = max_packet_bytes
@@ -22,7 +22,7 @@ class Receiver:
         self._filled = 0
         self._skip = 0  # bytes of an oversized packet that are still to come
 
-    def read(self, link):
+    def read(self, link) -> "bool | None":
         """Read until there is nothing more (False), this step's share is done (True), or the peer has closed (None).
 
         Raises AzureIoTError: the link's, or for bytes that are no MQTT.

@@ -12,7 +12,11 @@ import time
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 # In the wheel beside this file, in a source tree at the top.
 ROOTS = next(
-    (path for path in (os.path.join(_PACKAGE, "roots"), os.path.join(_PACKAGE, "..", "..", "certs", "roots")) if os.path.isdir(path)),
+    (
+        path
+        for path in (os.path.join(_PACKAGE, "roots"), os.path.join(_PACKAGE, "..", "..", "certs", "roots"))
+        if os.path.isdir(path)
+    ),
     os.path.join(_PACKAGE, "roots"),
 )
 MAX_PACKET_BYTES = 262144 + 65536  # what a device takes from a hub unless told otherwise
@@ -32,22 +36,22 @@ def const(value):
     return value
 
 
-def ticks_ms():
+def ticks_ms() -> int:
     """A clock in milliseconds that only goes forward."""
     return time.monotonic_ns() // 1_000_000
 
 
-def ticks_diff(later, earlier):
+def ticks_diff(later: int, earlier: int) -> int:
     """later - earlier, in milliseconds."""
     return later - earlier
 
 
-def unix_time():
+def unix_time() -> int:
     """Seconds since 1970."""
     return int(time.time())
 
 
-def resolve(host, port):
+def resolve(host: str, port: int):
     """The addresses of `host`, for `tcp_connect`. Blocks. Raises OSError."""
     return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
 
@@ -67,7 +71,7 @@ def tcp_connect(address):
     return sock
 
 
-def tcp_connected(sock):
+def tcp_connected(sock) -> bool:
     """Whether the connection stands. Raises OSError when it failed."""
     # Windows reports a failed connect as an exceptional condition.
     _, writable, failed = select.select((), (sock,), (sock,), 0)
@@ -101,12 +105,12 @@ def tls_context(certificates, key, roots):
     return context
 
 
-def tls_wrap(context, sock, host):
+def tls_wrap(context, sock, host: str):
     """The TLS side of a connected socket; `handshake` drives it on."""
     return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
 
 
-def handshake(sock):
+def handshake(sock) -> int:
     """Drive the handshake: 0 when it is done, else what to wait for (READ or WRITE). Raises OSError."""
     try:
         sock.do_handshake()
@@ -117,7 +121,7 @@ def handshake(sock):
         return 4
 
 
-def read_into(sock, view):
+def read_into(sock, view: memoryview) -> "int | None":
     """Read into `view`: the number of bytes, 0 when the peer has closed, None when nothing is there yet."""
     try:
         return sock.recv_into(view)
@@ -125,7 +129,7 @@ def read_into(sock, view):
         return None
 
 
-def write(sock, view):
+def write(sock, view: memoryview) -> "int | None":
     """Write from `view`: the number of bytes taken, or None. The rest must be offered again, unchanged."""
     try:
         return sock.send(view)
@@ -133,7 +137,7 @@ def write(sock, view):
         return None
 
 
-def wait(sock, mask, timeout_ms):
+def wait(sock, mask: int, timeout_ms: int) -> None:
     """Return when `sock` may be ready for `mask` (READ | WRITE), or after `timeout_ms`. sock None: just wait."""
     if sock is None:
         time.sleep(timeout_ms / 1000)
@@ -145,7 +149,7 @@ def wait(sock, mask, timeout_ms):
         select.select((sock,) if mask & 1 else (), (sock,) if mask & 4 else (), (), timeout_ms / 1000)
 
 
-def failure(error):
+def failure(error: Exception) -> "tuple[str, str]":
     """(code, words) for what connecting, reading or writing raised."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE_FAULTS.get(error.verify_code, "tls-untrusted"), error.verify_message
@@ -153,7 +157,9 @@ def failure(error):
         return "closed", "connection closed in the TLS handshake"
     if isinstance(error, ssl.SSLError):
         return "tls-alert", (error.reason or str(error)).replace("_", " ").lower()
-    return _OS_FAULTS.get(error.errno, "network"), error.strerror or str(error)
+    if isinstance(error, OSError):
+        return _OS_FAULTS.get(error.errno or 0, "network"), error.strerror or str(error)
+    return "network", str(error)
 
 
 def _armour(label, der):

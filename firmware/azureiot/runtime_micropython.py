@@ -37,12 +37,12 @@ _OS_FAULTS = {
 }
 
 
-def unix_time():
+def unix_time() -> int:
     """Seconds since 1970, whatever this port counts from."""
     return int(time.time()) + _EPOCH_OFFSET_S
 
 
-def resolve(host, port):
+def resolve(host: str, port: int):
     """The addresses of `host`, for `tcp_connect`. Blocks: MicroPython has no other way. Raises OSError."""
     return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
 
@@ -60,7 +60,7 @@ def tcp_connect(address):
     return sock
 
 
-def tcp_connected(sock):
+def tcp_connected(sock) -> bool:
     """Whether the connection stands. Raises OSError when it failed."""
     events = _poll(sock, select.POLLOUT, 0)
     if events & (select.POLLERR | select.POLLHUP):
@@ -83,28 +83,28 @@ def tls_context(certificates, key, roots):
     return context
 
 
-def tls_wrap(context, sock, host):
+def tls_wrap(context, sock, host: str):
     """The TLS side of a connected socket; the first write drives the handshake."""
     gc.collect()  # the handshake needs 17 KB in one piece; on some ports from this very heap
     return context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
 
 
-def handshake(sock):
+def handshake(sock) -> int:
     """0: here the first write drives the handshake."""
     return 0
 
 
-def read_into(sock, view):
+def read_into(sock, view: memoryview) -> "int | None":
     """Read into `view`: the number of bytes, 0 when the peer has closed, None when nothing is there yet."""
     return sock.readinto(view)
 
 
-def write(sock, view):
+def write(sock, view: memoryview) -> "int | None":
     """Write from `view`: the number of bytes taken, or None. The rest must be offered again, unchanged."""
     return sock.write(view)
 
 
-def wait(sock, mask, timeout_ms):
+def wait(sock, mask: int, timeout_ms: int) -> None:
     """Return when `sock` may be ready for `mask` (READ | WRITE), or after `timeout_ms`. sock None: just wait."""
     if sock is None:
         time.sleep_ms(timeout_ms)
@@ -112,7 +112,7 @@ def wait(sock, mask, timeout_ms):
         _poll(sock, mask, timeout_ms)  # READ and WRITE are POLLIN and POLLOUT
 
 
-def failure(error):
+def failure(error: Exception) -> "tuple[str, str]":
     """(code, words) for what connecting, reading or writing raised."""
     if isinstance(error, ValueError):
         words = str(error).strip()
@@ -120,8 +120,8 @@ def failure(error):
             if text in words:
                 return code, words
         return "tls-untrusted", words
-    number = error.errno if isinstance(error.errno, int) else 0
-    return _OS_FAULTS.get(abs(number), ("network", str(error)))
+    number = getattr(error, "errno", 0)
+    return _OS_FAULTS.get(abs(number) if isinstance(number, int) else 0, ("network", str(error)))
 
 
 def _poll(sock, mask, timeout_ms):

@@ -15,9 +15,9 @@ class Session:
     """One MQTT session over one link, from CONNECT to the end of both.
 
     link: a fresh Link (or what has its methods).
-    handler: is told what arrives: on_connected(session_present), on_subscribed(granted_qos), on_acknowledged(packet_id),
-        on_message(topic, payload, packet_id) with payload a memoryview that is only good until it returns, and
-        on_oversized(packet_bytes, packet_id). A packet_id other than 0 is to be given to `acknowledge`, soon or later.
+    handler: is told what arrives: on_connected(session_present), on_subscribed(granted_qos),
+        on_acknowledged(packet_id), on_message(topic, payload, packet_id) with payload a memoryview only good until it
+        returns, and on_oversized(packet_bytes, packet_id). A packet_id other than 0 is to be given to `acknowledge`.
     clock: what has ticks_ms and ticks_diff.
     keep_alive_s: the longest silence from this side (MQTT 3.1.1 §3.1.2.10); 0 for none.
     response_timeout_s: how long any answer (SUBACK, PUBACK, PINGRESP) may take. connect_timeout_s: how long name,
@@ -28,7 +28,14 @@ class Session:
     """
 
     def __init__(
-        self, link, handler, clock=runtime, keep_alive_s=240, response_timeout_s=20, connect_timeout_s=60, max_packet_bytes=4096
+        self,
+        link,
+        handler,
+        clock=runtime,
+        keep_alive_s: int = 240,
+        response_timeout_s: int = 20,
+        connect_timeout_s: int = 60,
+        max_packet_bytes: int = 4096,
     ):
         self.link = link
         self.connected = False  # CONNACK has come
@@ -37,7 +44,9 @@ class Session:
         self._keep_alive_ms = keep_alive_s * 1000
         self._connect_timeout_ms = connect_timeout_s * 1000
         # A half-open link must be found before the server's 1.5 × keep-alive runs out.
-        self._response_timeout_ms = min(response_timeout_s * 1000, self._keep_alive_ms // 2 or response_timeout_s * 1000)
+        self._response_timeout_ms = min(
+            response_timeout_s * 1000, self._keep_alive_ms // 2 or response_timeout_s * 1000
+        )
         self._receiver = Receiver(self._on_packet, handler.on_oversized, max_packet_bytes)
         self._room(_FIRST_BUFFER_BYTES)
         self._sent = self._to_send = 0
@@ -50,21 +59,27 @@ class Session:
     # What one can send; only while `idle`. Each packet goes out in one write.
 
     @property
-    def idle(self):
+    def idle(self) -> bool:
         """Whether the last packet has left and the next may come."""
         return self.connected and self._sent == self._to_send
 
-    def connect(self, client_id, username=None, password=None, clean_session=False):
+    def connect(
+        self,
+        client_id: bytes,
+        username: "bytes | None" = None,
+        password: "bytes | None" = None,
+        clean_session: bool = False,
+    ) -> None:
         """Queue the CONNECT: it goes out as soon as the link is open. All texts are bytes."""
         self._encode(packets.connect, client_id, username, password, self._keep_alive_ms // 1000, clean_session)
 
-    def subscribe(self, topic_filter):
+    def subscribe(self, topic_filter: bytes) -> None:
         """Ask for QoS 1 delivery of what `topic_filter` (bytes) matches."""
         self._encode(packets.subscribe, self.next_packet_id(), topic_filter)
         self._expect_answer()
         self._flush()
 
-    def publish(self, topic, payload, packet_id=0, duplicate=False):
+    def publish(self, topic: bytes, payload: bytes, packet_id: int = 0, duplicate: bool = False) -> None:
         """Send a message (bytes): QoS 1 with a packet id, QoS 0 without."""
         self._to_send = packets.publish(self._sending, topic, payload, packet_id, duplicate)
         if self._to_send < 0:
@@ -75,19 +90,19 @@ class Session:
             self._expect_answer()
         self._flush()
 
-    def acknowledge(self, packet_id):
+    def acknowledge(self, packet_id: int) -> None:
         """Send PUBACK when there is room."""
         self._acknowledgements.append(packet_id)
 
-    def next_packet_id(self):
+    def next_packet_id(self) -> int:
         """The next packet id: 1 to 65,535, then 1 again (§2.3.1)."""
         self.packet_id = self.packet_id % 65535 + 1
         return self.packet_id
 
-    def close(self, politely=True):
-        """End the session; politely with DISCONNECT when it can be sent, so that no will is published."""
+    def close(self) -> None:
+        """End the session, with DISCONNECT when it can be sent, so that no will is published (§3.14)."""
         try:
-            if politely and self.idle:
+            if self.idle:
                 self._encode(packets.signal, packets.DISCONNECT)
                 self._flush()
         except AzureIoTError:
@@ -97,7 +112,7 @@ class Session:
 
     # What happens by itself.
 
-    def step(self):
+    def step(self) -> int:
         """Do what can be done without waiting; what to wait for next (READ, WRITE, NAME), at most `timeout_ms()` long.
 
         Raises AzureIoTError when the session is over.
@@ -113,7 +128,9 @@ class Session:
             return mask
         self._flush()
         if self._sent < self._to_send and not self.connected:
-            return WRITE  # until CONNECT has left there is nothing to read, and only writing drives MicroPython's handshake
+            return (
+                WRITE  # until CONNECT has left nothing can come, and on MicroPython only writing drives the handshake
+            )
         while self._acknowledgements and self.idle:
             self._encode(packets.acknowledge, self._acknowledgements.pop(0))
             self._flush()
@@ -130,7 +147,7 @@ class Session:
         # With more to do, the next step must come at once: writing is possible already.
         return READ | WRITE if more or self._acknowledgements or self._sent < self._to_send else READ
 
-    def timeout_ms(self):
+    def timeout_ms(self) -> int:
         """Milliseconds until `step` must be called even if nothing happens."""
         if self.connected and self._keep_alive_ms and not self._pinged:
             return min(self._patience_ms(), self._keep_alive_ms - self._silent_ms())
@@ -217,7 +234,9 @@ class Session:
             raise packets.malformed("a second CONNACK")
         if code:
             raise AzureIoTError(
-                "%s:%d refused the connection: %s." % (self.link.host, self.link.port, _refusal(code)), "connack-%d" % code, code == 3
+                "%s:%d refused the connection: %s." % (self.link.host, self.link.port, _refusal(code)),
+                "connack-%d" % code,
+                code == 3,
             )
         self.connected = True
         self._answer()

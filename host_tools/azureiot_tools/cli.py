@@ -1,6 +1,6 @@
 """The `azureiot` command: a table of subcommands, each in a module of azureiot_tools.commands.
 
-A command module has `add(commands)`, which adds its parser(s) to argparse's subparsers with `set_defaults(run=handler)`.
+A command module has `add(commands)`, which adds its parsers to argparse's subparsers, with `set_defaults(run=handler)`.
 A handler takes the parsed arguments and returns a `console.Report`, or None when it has printed what there was to say.
 
 Exit codes: 0 done; 1 something the user can mend, said in one line on stderr; 2 wrong usage; 130 interrupted.
@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, subcommands included."""
     parser = argparse.ArgumentParser(
         prog="azureiot",
-        description="Certificates, provisioning and telemetry for Azure IoT devices, and a local DPS + IoT Hub to try them on.",
+        description="Certificates, provisioning and telemetry for Azure IoT, and a local DPS + IoT Hub to try them on.",
     )
     parser.add_argument("--version", action="version", version=f"azureiot {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -55,8 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("cryptography", "OpenSSL", "aiohttp"):
-            print(f"azureiot: the package {error.name} is missing. Install the tools: pip install 'azureiot[tools]'",
-                  file=sys.stderr)
+            print(
+                f"azureiot: the package {error.name} is missing. Install the tools: pip install 'azureiot[tools]'",
+                file=sys.stderr,
+            )
             return 1
         raise
 

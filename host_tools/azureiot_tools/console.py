@@ -1,7 +1,7 @@
 """What every command shares: how it reports, how it fails, how it asks for a password.
 
-A command's handler returns a `Report`; `azureiot_tools.cli.main` prints it, as text or (`--json`) as JSON. A command that
-runs for long prints each event as it comes with `emit`.
+A command's handler returns a `Report`; `azureiot_tools.cli.main` prints it, as text or (`--json`) as JSON. A command
+that runs for long prints each event as it comes with `emit`.
 """
 
 from __future__ import annotations
@@ -79,8 +79,10 @@ def read_password(file: str | None, variable: str, prompt: str, *, confirm: bool
     if variable in os.environ:
         return os.environ[variable]
     if not sys.stdin.isatty():
-        raise UserError("A password is needed and there is no terminal to ask on.",
-                        f"Give it with --password-file FILE or in the environment variable {variable}.")
+        raise UserError(
+            "A password is needed and there is no terminal to ask on.",
+            f"Give it with --password-file FILE or in the environment variable {variable}.",
+        )
     password = getpass.getpass(f"{prompt}: ")
     if confirm and getpass.getpass(f"{prompt} (again): ") != password:
         raise UserError("The two passwords differ.", "Run the command again.")

@@ -41,15 +41,29 @@ class Settings:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which device it is and where it connects."""
     group = parser.add_argument_group("the device, and where it connects")
-    group.add_argument("--settings", metavar="FILE", help="settings file (default: settings.json here, if there is one)")
+    group.add_argument(
+        "--settings", metavar="FILE", help="settings file (default: settings.json here, if there is one)"
+    )
     group.add_argument("--id-scope", metavar="SCOPE", help="DPS id scope, 0ne… (environment DPS_IDSCOPE)")
-    group.add_argument("--registration-id", metavar="ID", help="registration id (default: the certificate's common name)")
-    group.add_argument("--provisioning-host", metavar="HOST", help=f"DPS endpoint (environment DPS_HOST; default {GLOBAL_HOST}; "
-                       "China: global.azure-devices-provisioning.cn, US Government: ….us, an emulator: localhost)")
+    group.add_argument(
+        "--registration-id", metavar="ID", help="registration id (default: the certificate's common name)"
+    )
+    group.add_argument(
+        "--provisioning-host",
+        metavar="HOST",
+        help=f"DPS endpoint (environment DPS_HOST; default {GLOBAL_HOST}; "
+        "China: global.azure-devices-provisioning.cn, US Government: ….us, an emulator: localhost)",
+    )
     group.add_argument("--port", type=int, metavar="N", help="MQTT port of DPS and hub (default 8883)")
     group.add_argument("--pfx", metavar="FILE", help="certificate, chain and key in one PFX file")
-    group.add_argument("--password-file", metavar="FILE", help="the PFX password (else environment AZUREIOT_PFX_PASSWORD, else asked for)")
-    group.add_argument("--cert", metavar="FILE", help="certificate file, PEM or DER: the leaf, then its issuing certificates")
+    group.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help="the PFX password (else environment AZUREIOT_PFX_PASSWORD, else asked for)",
+    )
+    group.add_argument(
+        "--cert", metavar="FILE", help="certificate file, PEM or DER: the leaf, then its issuing certificates"
+    )
     group.add_argument("--key", metavar="FILE", help="private key file, PEM or DER")
     group.add_argument("--roots", metavar="PATH", help="server roots to trust instead of Azure's (an emulator's CA)")
 
@@ -85,7 +99,7 @@ def _from_file(name: str | None) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"The settings file {path} is not JSON: {error}.") from None
     if not isinstance(values, dict):
-        raise UserError(f"The settings file {path} must be a JSON object, as in {{\"id_scope\": \"0ne…\"}}.")
+        raise UserError(f'The settings file {path} must be a JSON object, as in {{"id_scope": "0ne…"}}.')
     known: dict[str, Any] = {}
     for key, value in values.items():
         if key in _TEXTS and isinstance(value, str):
@@ -93,5 +107,7 @@ def _from_file(name: str | None) -> dict[str, Any]:
         elif key in _NUMBERS and isinstance(value, int | float) and not isinstance(value, bool):
             known[key] = value
         elif key in _TEXTS or key in _NUMBERS:
-            raise UserError(f"{path}: {key} must be {'a text' if key in _TEXTS else 'a number'}, not {json.dumps(value)}.")
+            raise UserError(
+                f"{path}: {key} must be {'a text' if key in _TEXTS else 'a number'}, not {json.dumps(value)}."
+            )
     return known

@@ -49,7 +49,9 @@ def test_a_file_with_the_wrong_thing_is_named():
 
 
 def test_roots_from_a_directory_take_each_certificate_once():
-    path = folder_with({"a.der": CERTIFICATE, "a.pem": PEM, "b.crt": b"\n" + PEM + PEM, "notes.txt": b"x", "README": b"x"})
+    path = folder_with(
+        {"a.der": CERTIFICATE, "a.pem": PEM, "b.crt": b"\n" + PEM + PEM, "notes.txt": b"x", "README": b"x"}
+    )
     assert list(roots(path, "h")) == [CERTIFICATE, CERTIFICATE, CERTIFICATE]
 
 

@@ -74,7 +74,7 @@ def test_from_dps_to_the_hub():
     connect = world.step()[0]
     assert b"\x00\x05dev-1" in connect[1] and b"0ne1/registrations/dev-1/api-version=" in connect[1]
     assert world.step(connack()) == [(0x82, b"\x00\x01\x00\x18$dps/registrations/res/#\x01")]
-    topic, body, packet_id = published(world.step(suback(1))[0])
+    topic, _, packet_id = published(world.step(suback(1))[0])
     assert topic == "$dps/registrations/PUT/iotdps-register/?$rid=1"
     # 202 with retry-after: acknowledged at once, asked again only after the wait
     sent = world.step(puback(packet_id), publish("$dps/registrations/res/202/?$rid=1&retry-after=3", assigning(), 9))
@@ -83,7 +83,7 @@ def test_from_dps_to_the_hub():
     world.clock.now_ms += 2999
     assert world.step() == []
     world.clock.now_ms += 1
-    topic, body, packet_id = published(world.step()[0])
+    topic, _, packet_id = published(world.step()[0])
     assert topic == "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2&operationId=5.x"
     dps = world.link
     world.step(puback(packet_id), publish("$dps/registrations/res/200/?$rid=2", assigned("hub-1"), 10))
@@ -166,7 +166,7 @@ def test_text_and_bytes():
 
 
 def test_too_long_and_too_many_are_refused_before_they_are_queued():
-    world = World(max_queued=2)
+    world = World(max_waiting=2)
     error = raises(lambda: world.engine.send(b"x" * 262144), "too-long")
     assert not error.retryable
     world.engine.send(b"1")
@@ -325,7 +325,7 @@ def test_closing_keeps_what_waits():
     world.step()
     world.engine.close()
     assert world.engine.phase == IDLE and world.link.closed
-    assert len(world.engine._queue) == 1
+    assert len(world.engine._outbox._waiting) == 1
     assert world.engine.step() == 0
 
 

@@ -31,7 +31,10 @@ def test_unquote_undoes_it():
 
 
 def test_bag_keeps_the_order_given():
-    assert encoding.bag((("$.ct", "application/json"), ("b", "1"), ("a", "x y"))) == "%24.ct=application%2Fjson&b=1&a=x%20y"
+    assert (
+        encoding.bag((("$.ct", "application/json"), ("b", "1"), ("a", "x y")))
+        == "%24.ct=application%2Fjson&b=1&a=x%20y"
+    )
     assert encoding.bag(()) == ""
 
 
@@ -76,12 +79,20 @@ def test_pem_bundles():
 def test_what_is_not_there_is_said():
     assert refuses(lambda: encoding.certificates(b"")) == "no certificate in it"
     assert refuses(lambda: encoding.certificates(b"hello")) == "no certificate in it"
-    assert refuses(lambda: encoding.private_key(b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")) == "no private key in it"
+    assert (
+        refuses(lambda: encoding.private_key(b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"))
+        == "no private key in it"
+    )
     assert "does not end" in refuses(lambda: encoding.certificates(b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n"))
     assert "does not end" in refuses(lambda: encoding.certificates(b"-----BEGIN CERTIFICATE"))
 
 
 def test_encrypted_keys_are_named_as_such():
-    assert "encrypted" in refuses(lambda: encoding.private_key(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAMCAQE=\n-----END ENCRYPTED PRIVATE KEY-----\n"))
-    traditional = b"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMAMCAQE=\n-----END EC PRIVATE KEY-----\n"
+    assert "encrypted" in refuses(
+        lambda: encoding.private_key(
+            b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAMCAQE=\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        )
+    )
+    headers = b"Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"
+    traditional = b"-----BEGIN EC PRIVATE KEY-----\n" + headers + b"MAMCAQE=\n-----END EC PRIVATE KEY-----\n"
     assert "encrypted" in refuses(lambda: encoding.private_key(traditional))

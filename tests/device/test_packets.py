@@ -1,4 +1,4 @@
-"""The bytes of every packet a client sends, and what it makes of those it gets: a wrong byte here is a hub that hangs up."""
+"""The bytes of every packet a client sends, and what it makes of those it gets. A wrong byte is a hub that hangs up."""
 
 import azureiot.packets as packets
 from fakes import raises
@@ -81,7 +81,13 @@ def test_frame_refuses_five_length_bytes():
 
 
 def test_body_checks_type_flags_and_length():
-    for good, at in ((b"\x20\x02\x00\x00", 2), (b"\x40\x02\x00\x01", 2), (b"\x90\x03\x00\x01\x01", 2), (b"\xd0\x00", 2), (b"\x31\x80\x00", 3)):
+    for good, at in (
+        (b"\x20\x02\x00\x00", 2),
+        (b"\x40\x02\x00\x01", 2),
+        (b"\x90\x03\x00\x01\x01", 2),
+        (b"\xd0\x00", 2),
+        (b"\x31\x80\x00", 3),
+    ):
         assert packets.body(good, 0, len(good)) == at
     for bad in (
         b"\x21\x02\x00\x00",  # CONNACK with flags
@@ -95,7 +101,7 @@ def test_body_checks_type_flags_and_length():
         b"\x38\x03\x00\x01a",  # DUP at QoS 0
         b"\x00\x00",
     ):
-        raises(lambda: packets.body(bad, 0, len(bad)), "mqtt")
+        raises(lambda bad=bad: packets.body(bad, 0, len(bad)), "mqtt")
 
 
 def test_topic_and_packet_id_must_lie_inside():

@@ -1,4 +1,4 @@
-"""Packets above the limit are skipped without being stored, and still acknowledged: memory is bounded whatever comes."""
+"""Packets above the limit are skipped, not stored, and still acknowledged: memory is bounded whatever comes."""
 
 from azureiot.receiver import Receiver
 from fakes import FakeLink, publish, raises
@@ -8,7 +8,9 @@ class Sink:
     def __init__(self, max_packet_bytes):
         self.packets = []
         self.oversized = []
-        self.receiver = Receiver(self.on_packet, lambda size, packet_id: self.oversized.append((size, packet_id)), max_packet_bytes)
+        self.receiver = Receiver(
+            self.on_packet, lambda size, packet_id: self.oversized.append((size, packet_id)), max_packet_bytes
+        )
 
     def on_packet(self, buffer, start, end):
         self.packets.append(bytes(buffer[start:end]))

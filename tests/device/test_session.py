@@ -180,7 +180,7 @@ def test_keep_alive_pings_in_silence_and_only_then():
 
 
 def test_no_pingresp_ends_the_session_before_the_server_would():
-    session, link, _, clock = connected(keep_alive_s=10)
+    session, _, _, clock = connected(keep_alive_s=10)
     clock.now_ms += 10000
     session.step()
     assert session.timeout_ms() == 5000
@@ -241,7 +241,15 @@ def test_the_end_of_the_stream_is_an_error():
 
 
 def test_what_breaks_the_protocol_ends_the_session():
-    for bad in (b"\x20\x02\x00\x00", b"\x10\x00", b"\x34\x03\x00\x01a", b"\x30\x03\x00\x05a", b"\x32\x05\x00\x01a\x00\x00", b"\x30\x80\x80\x80\x80\x01", b"\x30\x04\x00\x02\xff\xff"):
+    for bad in (
+        b"\x20\x02\x00\x00",
+        b"\x10\x00",
+        b"\x34\x03\x00\x01a",
+        b"\x30\x03\x00\x05a",
+        b"\x32\x05\x00\x01a\x00\x00",
+        b"\x30\x80\x80\x80\x80\x01",
+        b"\x30\x04\x00\x02\xff\xff",
+    ):
         session, link, _, _ = connected()
         link.feed(bad)
         raises(session.step, "mqtt")

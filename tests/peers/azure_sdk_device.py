@@ -17,23 +17,35 @@ def main(config):
     }
     x509 = X509(config["certificate"], config["key"])
     provisioning = ProvisioningDeviceClient.create_from_x509_certificate(
-        provisioning_host="localhost", registration_id=config["registration_id"], id_scope=config["id_scope"], x509=x509, **shared
+        provisioning_host="localhost",
+        registration_id=config["registration_id"],
+        id_scope=config["id_scope"],
+        x509=x509,
+        **shared,
     )
     try:
         result = provisioning.register()
     except Exception as error:
         return {"error": type(error).__name__, "cause": str(error.__cause__ or error)}
     state = result.registration_state
-    device = IoTHubDeviceClient.create_from_x509_certificate(x509=x509, hostname=state.assigned_hub, device_id=state.device_id, **shared)
+    device = IoTHubDeviceClient.create_from_x509_certificate(
+        x509=x509, hostname=state.assigned_hub, device_id=state.device_id, **shared
+    )
     device.connect()
     for number in range(config["messages"]):
         message = Message(json.dumps({"number": number}), content_encoding="utf-8", content_type="application/json")
-        message.message_id = "m-%d" % number
+        message.message_id = f"m-{number}"
         message.custom_properties["temperatureAlert"] = "true"
         message.custom_properties["space and &"] = "ü=1"
         device.send_message(message)
     device.shutdown()
-    return {"status": result.status, "substatus": state.sub_status, "hub": state.assigned_hub, "device_id": state.device_id, "sent": config["messages"]}
+    return {
+        "status": result.status,
+        "substatus": state.sub_status,
+        "hub": state.assigned_hub,
+        "device_id": state.device_id,
+        "sent": config["messages"],
+    }
 
 
 with open(sys.argv[1], encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Microsoft's own device SDK against the emulator: what it cannot do there, no user's device can be tested with there."""
+"""Microsoft's own device SDK, unmodified, against the emulator: it must find there what it finds in Azure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, missing
-from connect_relay import relaying
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.certificates import authority
 from azureiot_tools.certificates.credential import Credential, key_to_pem, to_pem
 from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
+from conftest import ROOT, missing
+from connect_relay import relaying
 
 PYTHON = ROOT / ".venv-azure-sdk" / "bin" / "python"
 
@@ -36,30 +36,60 @@ def world() -> Iterator[World]:
     if not PYTHON.exists():
         missing("azure-iot-device is not here (make setup brings it)")
     root = authority.create_root("root")
-    with running(EmulatorOptions(port=0, http_port=0, retry_after_s=1)) as emulator, relaying(emulator.mqtt_port) as proxy_port:
+    with (
+        running(EmulatorOptions(port=0, http_port=0, retry_after_s=1)) as emulator,
+        relaying(emulator.mqtt_port) as proxy_port,
+    ):
         now = datetime.now(UTC)
         der = root.certificate.public_bytes(Encoding.DER)
         emulator.registry.put_certificate(CaCertificate("root", der, True, None, now, now))
-        emulator.registry.put_group(EnrollmentGroup(id="group", ca_names=("root",), signing_certificates=(), enabled=True, hubs=(),
-                                                    initial_twin=None, created=now, updated=now))
+        emulator.registry.put_group(
+            EnrollmentGroup(
+                id="group",
+                ca_names=("root",),
+                signing_certificates=(),
+                enabled=True,
+                hubs=(),
+                initial_twin=None,
+                created=now,
+                updated=now,
+            )
+        )
         yield World(emulator, proxy_port, authority.create_intermediate(root, "intermediate"))
 
 
 def run(world: World, folder: Path, credential: Credential, **changes: Any) -> dict[str, Any]:
     (folder / "device.crt").write_bytes(to_pem(credential.certificates))
     (folder / "device.key").write_bytes(key_to_pem(credential.key))
-    config = {"proxy_port": world.proxy_port, "ca": world.emulator.ca_path.read_text(), "certificate": str(folder / "device.crt"),
-              "key": str(folder / "device.key"), "id_scope": world.emulator.id_scope, "registration_id": "sdk-device", "messages": 3}
+    config = {
+        "proxy_port": world.proxy_port,
+        "ca": world.emulator.ca_path.read_text(),
+        "certificate": str(folder / "device.crt"),
+        "key": str(folder / "device.key"),
+        "id_scope": world.emulator.id_scope,
+        "registration_id": "sdk-device",
+        "messages": 3,
+    }
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
-    done = subprocess.run([PYTHON, Path(__file__).with_name("azure_sdk_device.py"), folder / "config.json"],
-                          capture_output=True, text=True, timeout=90)
+    done = subprocess.run(
+        [PYTHON, Path(__file__).with_name("azure_sdk_device.py"), folder / "config.json"],
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_register_connect_and_telemetry(world: World, tmp_path: Path) -> None:
     answer = run(world, tmp_path, authority.issue_device(world.intermediate, "sdk-device"))
-    assert answer == {"status": "assigned", "substatus": "initialAssignment", "hub": "localhost", "device_id": "sdk-device", "sent": 3}
+    assert answer == {
+        "status": "assigned",
+        "substatus": "initialAssignment",
+        "hub": "localhost",
+        "device_id": "sdk-device",
+        "sent": 3,
+    }
     messages = world.emulator.events.recent(limit=1000)
     telemetry = [event for event in messages if event.kind == "telemetry"]
     assert len(telemetry) == 3

