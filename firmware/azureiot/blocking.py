@@ -104,8 +104,10 @@ class Device:
     def _failure(self, timeout_s):
         """The engine's last error; with a deadline, that it passed, and the last error as the reason."""
         error = self._engine.error
+        link = self._engine.link
         if error is None:
-            return AzureIoTError("Not done within %s s." % timeout_s, "timeout", True)
+            where = " (waiting for %s:%d)" % (link.host, link.port) if link else ""
+            return AzureIoTError("Not done within %s s%s." % (timeout_s, where), "timeout", True)
         if timeout_s is None:
             return error
         message = "Not done within %s s; the last failure: %s" % (timeout_s, error.message)

@@ -4,8 +4,8 @@
 _HINTS = {
     400004: "Check the registration id: letters, digits and - . _ : only, at most 64 in a certificate.",
     401000: "The key, the id scope or the clock of this device is wrong.",
-    401002: "DPS does not accept this certificate: send the leaf with every intermediate, use a CA that is verified "
-    "in DPS, and let the leaf's CN be the registration id.",
+    401002: "DPS has no enrollment that accepts this certificate: check the id scope and the enrollment, send the leaf "
+    "with every intermediate up to a CA that is verified in DPS, and let the leaf's CN be the registration id.",
     404201: "There is no enrollment for this registration id: create one, or check the id scope.",
     404202: "This registration does not exist any more: register again.",
     "connack-5": "The hub does not know this device or this certificate: let DPS register it again, and check that the "

@@ -89,4 +89,4 @@ class Link:
     def failure(self, error: Exception) -> AzureIoTError:
         """The AzureIoTError for what the runtime raised on this link."""
         code, words = runtime.failure(error)
-        return AzureIoTError("%s:%d: %s." % (self.host, self.port, words), code, code in _RETRYABLE)
+        return AzureIoTError("%s:%d: %s." % (self.host, self.port, words.rstrip(".")), code, code in _RETRYABLE)

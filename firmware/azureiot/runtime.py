@@ -11,62 +11,6 @@ WRITE = 4
 NAME = 8
 
 if sys.implementation.name == "micropython":
-    from azureiot.runtime_micropython import (
-        MAX_PACKET_BYTES,
-        ROOTS,
-        const,
-        failure,
-        handshake,
-        read_into,
-        resolve,
-        tcp_connect,
-        tcp_connected,
-        ticks_diff,
-        ticks_ms,
-        tls_context,
-        tls_wrap,
-        unix_time,
-        wait,
-        write,
-    )
+    from azureiot.runtime_micropython import *
 else:
-    from azureiot.runtime_cpython import (
-        MAX_PACKET_BYTES,
-        ROOTS,
-        const,
-        failure,
-        handshake,
-        read_into,
-        resolve,
-        tcp_connect,
-        tcp_connected,
-        ticks_diff,
-        ticks_ms,
-        tls_context,
-        tls_wrap,
-        unix_time,
-        wait,
-        write,
-    )
-
-__all__ = (
-    "MAX_PACKET_BYTES",
-    "NAME",
-    "READ",
-    "ROOTS",
-    "WRITE",
-    "const",
-    "failure",
-    "handshake",
-    "read_into",
-    "resolve",
-    "tcp_connect",
-    "tcp_connected",
-    "ticks_diff",
-    "ticks_ms",
-    "tls_context",
-    "tls_wrap",
-    "unix_time",
-    "wait",
-    "write",
-)
+    from azureiot.runtime_cpython import *

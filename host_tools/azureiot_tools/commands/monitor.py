@@ -1,0 +1,83 @@
+"""`azureiot monitor`: telemetry as it arrives at the emulator's hub."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from azureiot_tools.commands.service import add_common, client_of
+from azureiot_tools.console import UserError, emit
+from azureiot_tools.emulator.events import printable
+
+STAMP = "iothub-"  # what the hub itself adds (docs/protocol.md §3.5)
+
+
+def add(commands: Any) -> None:
+    """Add `monitor`."""
+    parser = commands.add_parser("monitor", help="see telemetry arrive at the emulator's hub",
+                                 description="Print each telemetry message as it arrives, until Ctrl-C.")
+    parser.add_argument("--device", metavar="ID", help="only of this device")
+    parser.add_argument("--count", metavar="N", type=_positive(int), help="end after N messages")
+    parser.add_argument("--timeout", metavar="S", type=_positive(float),
+                        help="end after S seconds; an error with --count")
+    parser.add_argument("--from-start", action="store_true", help="first what the running emulator remembers")
+    add_common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print messages until --count have come, --timeout has passed or the user interrupts."""
+    client, as_json = client_of(arguments), getattr(arguments, "json", False)
+    events = client.stream(arguments.device, "telemetry", 0 if arguments.from_start else None, arguments.timeout)
+    if not as_json:
+        whom = f"'{printable(arguments.device)}'" if arguments.device else "all devices"
+        print(f"Waiting for telemetry of {whom} at {client.url}. Ctrl-C ends.", flush=True)
+    seen = 0
+    with closing(events):
+        for event in events:
+            if event["kind"] == "lost":
+                emit(as_json, {"lost": event["detail"]["count"]}, f"({event['text']})")
+                continue
+            emit(as_json, event["detail"], "\n".join(message_lines(event["detail"])))
+            seen += 1
+            if seen == arguments.count:
+                return
+    if arguments.count is not None:
+        raise UserError(f"{seen} of {arguments.count} messages came within {arguments.timeout:g} s.",
+                        "Send some: azureiot simulate; what was refused: azureiot service events")
+
+
+def message_lines(message: dict[str, Any]) -> Iterator[str]:
+    """One message (`registry.Telemetry.as_json`) for a person: what a device sent is escaped."""
+    time = message["enqueuedTimeUtc"][:23].replace("T", " ")
+    yield f"{time}  {printable(message['deviceId'])}  {_payload(message)}"
+    properties: dict[str, str | None] = message["properties"]
+    system = [name for name in properties if name.startswith("$.")]
+    stamps = [name for name in properties if name.startswith(STAMP)]
+    application = [name for name in properties if name not in system and name not in stamps]
+    for title, names in (("properties", application), ("system", system), ("stamps", stamps)):
+        if names:
+            yield f"    {title}: " + "  ".join(_pair(name, properties[name]) for name in names)
+
+
+def _payload(message: dict[str, Any]) -> str:
+    if message["payloadEncoding"] == "base64":
+        return f"(base64) {message['payload']}"
+    return printable(message["payload"])
+
+
+def _pair(name: str, value: str | None) -> str:
+    return printable(name) if value is None else f"{printable(name)}={printable(value)}"
+
+
+def _positive(kind: type[int] | type[float]) -> Any:
+    def positive(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < 1e9:
+            raise ValueError
+        return value
+
+    positive.__name__ = "positive number"  # argparse names the type in its message
+    return positive

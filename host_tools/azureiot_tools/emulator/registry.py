@@ -1,0 +1,362 @@
+"""What the emulator remembers: CA certificates, enrollments, registrations, device identities, recent telemetry.
+
+Each kind of record is a frozen dataclass and a table of SQLite whose columns are the dataclass's fields. To change a
+record, put a `dataclasses.replace` of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
+
+SCHEMA_VERSION = 1
+TELEMETRY_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CaCertificate:
+    """A CA certificate uploaded to DPS (docs/protocol.md §2.6). Only a verified one can carry an enrollment group."""
+
+    KEY: ClassVar = ("name",)
+    name: str
+    der: bytes
+    verified: bool
+    verification_code: str | None
+    created: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollmentGroup:
+    """All devices whose chain leads through one of the group's certificates (docs/protocol.md §2.1).
+
+    ca_names: uploaded CA certificates by name: primary, secondary. signing_certificates: intermediates given with the
+    group itself (DER), which roll up to a verified CA. hubs: () means all linked hubs.
+    """
+
+    KEY: ClassVar = ("id",)
+    id: str
+    ca_names: tuple[str, ...]
+    signing_certificates: tuple[bytes, ...]
+    enabled: bool
+    hubs: tuple[str, ...]
+    initial_twin: dict[str, Any] | None
+    created: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IndividualEnrollment:
+    """One device, known by its leaf certificates (DER: primary, secondary). device_id None: the registration id."""
+
+    KEY: ClassVar = ("registration_id",)
+    registration_id: str
+    device_id: str | None
+    certificates: tuple[bytes, ...]
+    enabled: bool
+    hubs: tuple[str, ...]
+    initial_twin: dict[str, Any] | None
+    created: datetime
+    updated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What DPS decided about a device (docs/protocol.md §1.5). Thumbprints are upper-case hex of the leaf."""
+
+    KEY: ClassVar = ("registration_id",)
+    registration_id: str
+    device_id: str
+    assigned_hub: str
+    enrollment_group_id: str | None
+    status: str
+    substatus: str
+    error_code: int | None
+    error_message: str | None
+    leaf_sha1: str
+    leaf_sha256: str
+    created: datetime
+    updated: datetime
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIdentity:
+    """A device as its hub knows it: SHA-256 thumbprints (upper-case hex: primary, secondary), docs/protocol.md §2.5."""
+
+    KEY: ClassVar = ("hub", "device_id")
+    hub: str
+    device_id: str
+    generation_id: str
+    enabled: bool
+    thumbprints: tuple[str, ...]
+    created: datetime
+    updated: datetime
+    authentication: str = "selfSigned"
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """One device-to-cloud message.
+
+    sequence: given by `Registry.add_telemetry`; 0 before. properties: the application's, None for a key without "=".
+    system: by wire name ("$.ct"), with the hub's stamps ("iothub-connection-device-id" …), docs/protocol.md §3.5.
+    """
+
+    KEY: ClassVar = ("sequence",)
+    sequence: int
+    hub: str
+    device_id: str
+    payload: bytes
+    properties: dict[str, str | None]
+    system: dict[str, str]
+    enqueued: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        """The message as the service API, the event stream and `azureiot monitor` show it.
+
+        payload is text, or base64 where it is not UTF-8 (payloadEncoding says which). properties has the application's,
+        the system's and the stamps together; the hub's win, so that a device cannot forge a stamp.
+        """
+        try:
+            payload, encoding = self.payload.decode(), "utf-8"
+        except UnicodeDecodeError:
+            payload, encoding = base64.b64encode(self.payload).decode(), "base64"
+        return {"sequence": self.sequence, "hub": self.hub, "deviceId": self.device_id,
+                "payload": payload, "payloadEncoding": encoding,
+                "properties": {**self.properties, **self.system}, "enqueuedTimeUtc": utc_text(self.enqueued)}
+
+
+Record = TypeVar("Record", CaCertificate, EnrollmentGroup, IndividualEnrollment, Registration, DeviceIdentity,
+                 Telemetry)
+
+
+class Registry:
+    """The emulator's records, in the file `path` or, when it is None, in memory.
+
+    Every change but telemetry is committed before its method returns: it survives the process's death (not the
+    machine's: SQLite's WAL with synchronous=NORMAL). Methods may be called from any thread.
+
+    Raises sqlite3.Error when the file cannot be opened, is not a database, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.now = now
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, SCHEMA_VERSION):
+                raise sqlite3.DatabaseError(f"schema version {version} is not {SCHEMA_VERSION}")
+            self._certificates = _Table(self._db, CaCertificate)
+            self._groups = _Table(self._db, EnrollmentGroup)
+            # A registration id is case-insensitive (docs/protocol.md §1.2); a device id is not.
+            self._enrollments = _Table(self._db, IndividualEnrollment, collation="NOCASE")
+            self._registrations = _Table(self._db, Registration, collation="NOCASE")
+            self._devices = _Table(self._db, DeviceIdentity)
+            self._telemetry = _Table(self._db, Telemetry)
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            (self._last_sequence,) = self._db.execute("SELECT coalesce(max(sequence), 0) FROM Telemetry").fetchone()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file. The registry cannot be used afterwards."""
+        with self._lock:
+            self._db.close()
+
+    # CA certificates, by name.
+
+    def put_certificate(self, certificate: CaCertificate) -> None:
+        self._put(self._certificates, certificate)
+
+    def certificate(self, name: str) -> CaCertificate | None:
+        return self._get(self._certificates, name)
+
+    def certificates(self) -> list[CaCertificate]:
+        return self._list(self._certificates)
+
+    def delete_certificate(self, name: str) -> bool:
+        return self._delete(self._certificates, name)
+
+    # Enrollment groups, by id.
+
+    def put_group(self, group: EnrollmentGroup) -> None:
+        self._put(self._groups, group)
+
+    def group(self, id: str) -> EnrollmentGroup | None:
+        return self._get(self._groups, id)
+
+    def groups(self) -> list[EnrollmentGroup]:
+        return self._list(self._groups)
+
+    def delete_group(self, id: str) -> bool:
+        return self._delete(self._groups, id)
+
+    # Individual enrollments, by registration id.
+
+    def put_enrollment(self, enrollment: IndividualEnrollment) -> None:
+        self._put(self._enrollments, enrollment)
+
+    def enrollment(self, registration_id: str) -> IndividualEnrollment | None:
+        return self._get(self._enrollments, registration_id)
+
+    def enrollments(self) -> list[IndividualEnrollment]:
+        return self._list(self._enrollments)
+
+    def delete_enrollment(self, registration_id: str) -> bool:
+        return self._delete(self._enrollments, registration_id)
+
+    # Registrations, by registration id.
+
+    def put_registration(self, registration: Registration) -> None:
+        self._put(self._registrations, registration)
+
+    def registration(self, registration_id: str) -> Registration | None:
+        return self._get(self._registrations, registration_id)
+
+    def registrations(self, group_id: str | None = None) -> list[Registration]:
+        """All registrations, or those that came through one enrollment group."""
+        if group_id is None:
+            return self._list(self._registrations)
+        return self._list(self._registrations, "WHERE enrollment_group_id = ?", group_id)
+
+    def delete_registration(self, registration_id: str) -> bool:
+        return self._delete(self._registrations, registration_id)
+
+    # Device identities, by hub and device id.
+
+    def put_device(self, device: DeviceIdentity) -> None:
+        self._put(self._devices, device)
+
+    def device(self, hub: str, device_id: str) -> DeviceIdentity | None:
+        return self._get(self._devices, hub, device_id)
+
+    def devices(self, hub: str | None = None) -> list[DeviceIdentity]:
+        """The devices of one hub, or of all."""
+        if hub is None:
+            return self._list(self._devices)
+        return self._list(self._devices, "WHERE hub = ?", hub)
+
+    def delete_device(self, hub: str, device_id: str) -> bool:
+        return self._delete(self._devices, hub, device_id)
+
+    # Telemetry, by sequence: 1, 2, 3 … over the life of the file.
+
+    def add_telemetry(self, items: Sequence[Telemetry]) -> None:
+        """Store messages in one transaction, numbered in their order, and forget all but the newest TELEMETRY_KEPT."""
+        with self._lock, self._transaction():
+            for sequence, item in enumerate(items, start=self._last_sequence + 1):
+                self._telemetry.put(item, sequence=sequence)
+            newest = self._last_sequence + len(items)
+            self._db.execute("DELETE FROM Telemetry WHERE sequence <= ?", (newest - TELEMETRY_KEPT,))
+            self._last_sequence = newest
+
+    def telemetry(self, device_id: str | None = None, after: int = 0, limit: int = 100) -> list[Telemetry]:
+        """The oldest `limit` messages with a sequence above `after`, of one device or of all."""
+        where = "WHERE sequence > ?" + (" AND device_id = ?" if device_id is not None else "") + " ORDER BY sequence"
+        values = (after,) if device_id is None else (after, device_id)
+        return self._list(self._telemetry, f"{where} LIMIT ?", *values, limit)
+
+    def _put(self, table: _Table[Record], record: Record) -> None:
+        with self._lock:
+            table.put(record)
+
+    def _get(self, table: _Table[Record], *key: str) -> Record | None:
+        with self._lock:
+            return table.get(*key)
+
+    def _list(self, table: _Table[Record], clause: str = "", *values: str | int) -> list[Record]:
+        with self._lock:
+            return list(table.select(clause, *values))
+
+    def _delete(self, table: _Table[Record], *key: str) -> bool:
+        with self._lock:
+            return table.delete(*key)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+class _Table(Generic[Record]):
+    """One table: its columns are the record's fields, its primary key the record's KEY."""
+
+    def __init__(self, db: sqlite3.Connection, record: type[Record], collation: str = "BINARY") -> None:
+        self._db = db
+        self._record = record
+        self._name = record.__name__
+        types = get_type_hints(record)
+        self._columns = {field.name: types[field.name] for field in fields(record)}
+        columns = ", ".join(f"{name} {_sql_type(type_, collation if name in record.KEY else 'BINARY')}"
+                            for name, type_ in self._columns.items())
+        db.execute(f"CREATE TABLE IF NOT EXISTS {self._name} ({columns}, PRIMARY KEY ({', '.join(record.KEY)}))")
+
+    def put(self, record: Record, **changes: object) -> None:
+        values = [_to_sql(changes.get(name, getattr(record, name))) for name in self._columns]
+        marks = ", ".join("?" * len(values))
+        self._db.execute(f"INSERT OR REPLACE INTO {self._name} VALUES ({marks})", values)
+
+    def get(self, *key: str) -> Record | None:
+        return next(self.select(self._where_key(), *key), None)
+
+    def select(self, clause: str, *values: str | int) -> Iterator[Record]:
+        names = ", ".join(self._columns)
+        for row in self._db.execute(f"SELECT {names} FROM {self._name} {clause}", values):
+            yield self._record(*map(_from_sql, row, self._columns.values()))
+
+    def delete(self, *key: str) -> bool:
+        return self._db.execute(f"DELETE FROM {self._name} {self._where_key()}", key).rowcount > 0
+
+    def _where_key(self) -> str:
+        return "WHERE " + " AND ".join(f"{name} = ?" for name in self._record.KEY)
+
+
+def utc_text(time: datetime) -> str:
+    """`time` as Azure writes it: UTC, seven fractional digits, Z (docs/protocol.md §1.5)."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
+def _sql_type(type_: Any, collation: str) -> str:
+    if type_ in (bool, int, int | None):
+        return "INTEGER"
+    return "BLOB" if type_ is bytes else f"TEXT COLLATE {collation}"
+
+
+def _to_sql(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return json.dumps([base64.b64encode(item).decode() if isinstance(item, bytes) else item for item in value])
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _from_sql(value: Any, type_: Any) -> Any:
+    if value is None:
+        return None
+    if type_ is datetime:
+        return datetime.fromisoformat(value)
+    if type_ is bool:
+        return bool(value)
+    if type_ == tuple[bytes, ...]:
+        return tuple(base64.b64decode(item) for item in json.loads(value))
+    if type_ == tuple[str, ...]:
+        return tuple(json.loads(value))
+    return json.loads(value) if "dict" in str(type_) else value

@@ -1,0 +1,125 @@
+"""What every handler of the service API needs: the state, the request's JSON, and Azure's shape of an error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from asyncio import Task
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.registry import Registry
+
+
+@dataclass(frozen=True)
+class Service:
+    """hubs: the linked hubs, the default first. streams: the tasks that serve /stream, ended at shutdown."""
+
+    registry: Registry
+    events: Events
+    hubs: tuple[str, ...]
+    now: Callable[[], datetime]
+    streams: set[Task[Any]] = field(default_factory=set)
+
+
+SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
+
+
+class ApiError(Exception):
+    """An answer other than success. code: six digits, the HTTP status and three more (docs/protocol.md §1.5, §3.14)."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @property
+    def status(self) -> int:
+        return self.code // 1000
+
+
+def invalid(message: str) -> ApiError:
+    """The request says something that cannot be: 400, ArgumentInvalid."""
+    return ApiError(400004, message)
+
+
+def service_of(request: web.Request) -> Service:
+    return request.app[SERVICE]
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The body as a JSON object; {} when it is empty. Raises ApiError."""
+    body = await request.read()
+    if not body:
+        return {}
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400006, f"The body is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise ApiError(400006, "The body must be a JSON object.")
+    return value
+
+
+def whole_number(request: web.Request, name: str, default: int, largest: int) -> int:
+    """A query parameter from 0 to `largest`. Raises ApiError."""
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
+        raise invalid(f"The query parameter '{name}' must be a whole number, not '{text}'.")
+    return min(int(text), largest)
+
+
+def take(body: dict[str, Any], path: str, kind: type, default: Any = None) -> Any:
+    """The value at a dotted path of the body; `default` when absent or null. Raises ApiError for another type."""
+    value: Any = body
+    walked: list[str] = []
+    for name in path.split("."):
+        if not isinstance(value, dict):
+            raise invalid(f"'{'.'.join(walked)}' must be an object.")
+        walked.append(name)
+        value = value.get(name)
+        if value is None:
+            return default
+    # bool is an int in Python; no field here is a number.
+    if not isinstance(value, kind):
+        raise invalid(f"'{path}' must be {_KINDS[kind]}.")
+    return value
+
+
+_KINDS = {str: "text", bool: "true or false", dict: "an object", list: "a list"}
+
+
+def require_same(body: dict[str, Any], name: str, in_path: str) -> None:
+    """An id that the body repeats must be the path's."""
+    if take(body, name, str, in_path) != in_path:
+        raise invalid(f"The body's {name} '{body[name]}' is not the path's '{in_path}'.")
+
+
+def check_id(what: str, value: str) -> str:
+    """An id as DPS takes it (docs/protocol.md §1.2). Raises ApiError."""
+    if not re.fullmatch(r"[A-Za-z0-9._:-]{0,127}[A-Za-z0-9-]", value, re.ASCII):
+        raise invalid(f"'{value}' cannot be a {what}: 1 to 128 letters, digits and - . _ : and at the end a letter, "
+                      "a digit or -.")
+    return value
+
+
+def etag(record: Any) -> str:
+    """Changes with the record's content."""
+    return '"' + hashlib.sha256(repr(record).encode()).hexdigest()[:16] + '"'
+
+
+def check_if_match(request: web.Request, record: Any) -> None:
+    """Refuse a change of something that has changed since the client read it (412)."""
+    wanted = request.headers.get("If-Match")
+    if wanted in (None, "*") and (record is not None or wanted is None):
+        return
+    if record is None or etag(record) != wanted:
+        raise ApiError(412000, "The record has changed since it was read (If-Match). Read it again.")

@@ -1,0 +1,248 @@
+"""The emulator as a whole: DPS and hubs behind one TLS port, the service API on an HTTP port, the state in a directory.
+
+    with running(EmulatorOptions(port=0, http_port=0)) as emulator:
+        emulator.mqtt_port, emulator.http_port, emulator.id_scope, emulator.hub, emulator.ca_path
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from azureiot_tools.certificates.credential import Credential
+from azureiot_tools.console import UserError, reason
+from azureiot_tools.emulator import dps, hub, rest
+from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.mqtt.connection import Connection, Limits
+from azureiot_tools.emulator.mqtt.packets import Connect
+from azureiot_tools.emulator.mqtt.session import Peer, Reject, Service
+from azureiot_tools.emulator.registry import Registry
+from azureiot_tools.emulator.server_certificate import server_credential
+from azureiot_tools.emulator.tls import Listener, server_context
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+ANY_ADDRESS = {"0.0.0.0", "::"}
+# The service API can do everything and asks for no password: it is for this machine, wherever devices are listened for.
+SERVICE_HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulatorOptions:
+    """What an emulator is to be.
+
+    host: the address on which to listen for devices.  port, http_port: 0 picks a free one.  data: the directory of its
+    state; None keeps the state in memory and forgets it.  hubs: the names under which devices reach its hubs; the first
+    is the default.  server_names: further DNS names and IP addresses for the server certificate.  retry_after_s,
+    assigning_steps: see `Dps`.  server: a server certificate to use instead of its own.
+
+    Raises UserError for what cannot be.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8883
+    http_port: int = 8080
+    data: Path | None = None
+    id_scope: str = "0ne00000000"
+    hubs: tuple[str, ...] = ("localhost",)
+    server_names: tuple[str, ...] = ()
+    retry_after_s: int = 3
+    assigning_steps: int = 1
+    server: Credential | None = None
+    limits: Limits = field(default_factory=Limits)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        if not self.hubs:
+            raise UserError("An emulator needs at least one hub.")
+        for name in (*self.hubs, self.id_scope):
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+                raise UserError(f"{name!r} can be neither an id scope nor the name of a hub.",
+                                "Use letters, digits, dots and hyphens.")
+        if not 1 <= self.retry_after_s <= 300:  # what every SDK takes: docs/protocol.md §8
+            raise UserError(f"DPS cannot tell a device to wait for {self.retry_after_s} s.", "Choose 1 to 300 seconds.")
+
+
+class Emulator:
+    """One emulator. `start` and `stop` belong to one event loop; `running` brings a thread and a loop along.
+
+    After `start`: mqtt_port, http_port, ca_path (what devices must trust), registry, events.
+    """
+
+    mqtt_port: int
+    http_port: int
+    ca_path: Path
+    registry: Registry
+    events: Events
+
+    def __init__(self, options: EmulatorOptions) -> None:
+        self.options = options
+        self.id_scope = options.id_scope
+        self.hub = options.hubs[0]
+        self._open = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Accept connections. Raises UserError, with everything closed again, when a port or the data is in use."""
+        async with AsyncExitStack() as opened:
+            await self._start(opened)
+            self._open = opened.pop_all()
+
+    async def stop(self) -> None:
+        """Close every connection, write what is waiting, and release ports and data."""
+        await self._open.aclose()
+
+    async def _start(self, opened: AsyncExitStack) -> None:
+        options = self.options
+        if options.data is None:
+            directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="azureiot-emulator-")))
+        else:
+            directory = options.data
+            opened.enter_context(_claim(directory))
+        self.events = Events(options.now)
+        self.registry = _open_registry(None if options.data is None else directory / "state.db", options.now)
+        opened.callback(self.registry.close)
+        names = (*LOOPBACK_NAMES, options.host, *options.hubs, *options.server_names)
+        own, self.ca_path = server_credential(directory, set(names) - ANY_ADDRESS, options.now())
+        telemetry = hub.TelemetryLog(self.registry)
+        opened.callback(telemetry.flush)
+        services = _Services(
+            dps.Dps(self.registry, self.events, options.now, id_scope=options.id_scope, hubs=options.hubs,
+                    retry_after_s=options.retry_after_s, assigning_steps=options.assigning_steps),
+            {host.lower(): hub.Hub(host, self.registry, self.events, telemetry, options.now) for host in options.hubs})
+        listener = Listener(server_context(options.server or own),
+                            lambda: Connection(services.route, self.events.publish, options.limits),
+                            self.events.publish, max_connections=options.limits.connections,
+                            handshake_s=options.limits.handshake_s)
+        self.mqtt_port = await _listen(listener.start, options.host, options.port)
+        opened.push_async_callback(listener.stop)
+        opened.callback(services.disconnect_all)
+        self.http_port = await self._start_service_api(opened)
+        self.events.publish("emulator", "", f"ready: MQTT on {options.host}:{self.mqtt_port}, service API on "
+                            f"{SERVICE_HOST}:{self.http_port}")
+
+    async def _start_service_api(self, opened: AsyncExitStack) -> int:
+        options = self.options
+        application = rest.build(self.registry, self.events, hubs=options.hubs, now=options.now,
+                                 allowed_hosts=self._allowed_hosts)
+        runner = web.AppRunner(application, shutdown_timeout=1.0, access_log=None)
+        await runner.setup()
+        opened.push_async_callback(runner.cleanup)
+
+        async def listen(host: str, port: int) -> int:
+            await web.TCPSite(runner, host, port).start()
+            return runner.addresses[0][1]
+
+        return await _listen(listen, SERVICE_HOST, options.http_port)
+
+    def _allowed_hosts(self) -> set[str]:
+        """The Host headers that mean this service; any other is a web page's doing (DNS rebinding)."""
+        return {f"{name}:{self.http_port}" for name in ("localhost", "127.0.0.1", "[::1]")}
+
+
+@contextmanager
+def running(options: EmulatorOptions) -> Iterator[Emulator]:
+    """An emulator in a thread of its own for as long as the block lasts. Raises UserError when it cannot start."""
+    emulator = Emulator(options)
+    started: Future[Callable[[], None]] = Future()
+
+    async def serve() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def request_stop() -> None:
+            loop.call_soon_threadsafe(stop.set)
+
+        try:
+            await emulator.start()
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        started.set_result(request_stop)
+        await stop.wait()
+        await emulator.stop()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="azureiot-emulator") as thread:
+        served = thread.submit(asyncio.run, serve())
+        request_stop = started.result()
+        try:
+            yield emulator
+        finally:
+            request_stop()
+            served.result()
+
+
+class _Services:
+    """DPS and the hubs, told apart by the username of a CONNECT."""
+
+    def __init__(self, provisioning: dps.Dps, hubs: dict[str, hub.Hub]) -> None:
+        self._dps = provisioning
+        self._hubs = hubs
+
+    def route(self, peer: Peer, connect: Connect) -> Service[Any]:
+        """The service that a CONNECT is for. Raises Reject."""
+        username = connect.username or ""
+        if dps.is_username(username):
+            return self._dps
+        parsed = hub.parse_username(username)
+        if parsed is None:
+            raise Reject(f"the username '{username}' is neither one for DPS "
+                         "({idScope}/registrations/{registrationId}/api-version=…) nor one for a hub "
+                         "({hubHost}/{deviceId}/?api-version=…)", "docs/protocol.md §3.1")
+        # A hub's device endpoint has a name of its own, and clients write either (docs/protocol.md §3.1, §4.6).
+        found = self._hubs.get(parsed.host) or self._hubs.get(parsed.host.replace(".device.", ".", 1))
+        if found is None:
+            raise Reject(f"there is no hub '{parsed.host}' here, only {', '.join(self._hubs)}", "docs/protocol.md §3.1")
+        return found
+
+    def disconnect_all(self) -> None:
+        for service in (self._dps, *self._hubs.values()):
+            for session in list(service.sessions.values()):
+                if session.link is not None:
+                    session.link.close("disconnected", "the emulator stops")
+
+
+@contextmanager
+def _claim(directory: Path) -> Iterator[None]:
+    """Keep a second emulator out of the data directory. SQLite's lock, which dies with the process, on any system."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = sqlite3.connect(directory / "lock", timeout=0, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"The data directory {directory} cannot be used: {reason(error)}.") from None
+    with closing(lock):
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                raise UserError(f"Another emulator is running on the data directory {directory}.",
+                                "Stop it, or give this one a directory of its own with --data.") from None
+            raise UserError(f"The data directory {directory} cannot be used: {error}.") from None
+        yield
+
+
+def _open_registry(path: Path | None, now: Callable[[], datetime]) -> Registry:
+    try:
+        return Registry(path, now)
+    except sqlite3.Error as error:
+        raise UserError(f"The emulator's state in {path} cannot be opened: {error}.",
+                        "Move the file away to begin anew.") from None
+
+
+async def _listen(start: Callable[[str, int], Any], host: str, port: int) -> int:
+    try:
+        return await start(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(f"Port {port} of {host} is taken by another program.",
+                            "Choose another port, or 0 for any that is free.") from None
+        raise UserError(f"Port {port} of {host} cannot be opened: {reason(error)}.") from None

@@ -1,0 +1,60 @@
+"""Certificates, made once, an empty registry, and the service API over it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+import pytest
+
+from azureiot_tools import cli
+from azureiot_tools.certificates.authority import create_intermediate, create_root, issue_device
+from azureiot_tools.commands import monitor, service
+from azureiot_tools.emulator import rest
+from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.registry import Registry
+
+from .bench import HUBS, NOW, Api, Clock, Pki, serving
+
+
+@pytest.fixture(scope="session")
+def pki() -> Pki:
+    root, other_root = create_root("Test Root", now=NOW), create_root("Other Root", now=NOW)
+    intermediate = create_intermediate(root, "Test Issuing CA", now=NOW)
+    return Pki(root, intermediate, issue_device(intermediate, "mydevice001", now=NOW),
+               other_root, issue_device(other_root, "mydevice001", now=NOW))
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    registry = Registry(None, lambda: NOW)
+    yield registry
+    registry.close()
+
+
+@pytest.fixture
+def api(registry: Registry) -> Iterator[Api]:
+    clock = Clock()
+    events = Events(clock)
+    port_known: list[int] = []
+
+    def hosts() -> set[str]:
+        return {f"{name}:{port_known[0]}" for name in ("localhost", "127.0.0.1", "[::1]")}
+
+    with serving(lambda: rest.build(registry, events, hubs=HUBS, now=clock, allowed_hosts=hosts)) as (port, loop, stop):
+        port_known.append(port)
+        yield Api(port, registry, events, clock, loop, stop)
+
+
+@pytest.fixture
+def own_commands_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line with these commands alone: what the others do is their tests' business."""
+
+    def build_parser() -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(prog="azureiot")
+        commands = parser.add_subparsers(required=True)
+        service.add(commands)
+        monitor.add(commands)
+        return parser
+
+    monkeypatch.setattr(cli, "build_parser", build_parser)
