@@ -132,9 +132,12 @@ class Engine:
                 self._begin()
             if self._session is None:
                 return 0
-            mask = self._session.step()
+            session = self._session
+            mask = session.step()
             self._advance()
-            if self._session is not None and self._session.connected and not self._session.idle:
+            if self._session is not session:
+                return self.step()  # on to the hub: another link, another thing to wait for
+            if session.connected and not session.idle:
                 mask |= WRITE  # what _advance gave it has not all left
             return mask
         except AzureIoTError as error:

@@ -163,20 +163,19 @@ class ServiceClient:
         """
         filters = {"device": device, "kind": kind, "after": after}
         query = {name: value for name, value in filters.items() if value is not None}
-        connection, response = self._open("GET", "/stream", None, query)
+        sock, response = self._open("GET", "/stream", None, query)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return self._frames(connection, response, deadline)
+        return self._frames(sock, response, deadline)
 
     def _frames(
-        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse, deadline: float | None
+        self, sock: socket.socket, response: http.client.HTTPResponse, deadline: float | None
     ) -> Generator[Json]:
         try:
             while True:
                 left_s = None if deadline is None else deadline - time.monotonic()
                 if left_s is not None and left_s <= 0:
                     return
-                if connection.sock is not None:
-                    connection.sock.settimeout(_STREAM_SILENCE_S if left_s is None else min(left_s, _STREAM_SILENCE_S))
+                sock.settimeout(_STREAM_SILENCE_S if left_s is None else min(left_s, _STREAM_SILENCE_S))
                 try:
                     line = response.readline()
                 except TimeoutError:
@@ -191,18 +190,19 @@ class ServiceClient:
                     yield json.loads(line[6:])
         finally:
             response.close()
-            connection.close()
+            sock.close()
 
     def _call(
         self, method: str, path: str, body: Json | None = None, query: Json | None = None, etag: str | None = None
     ) -> Any:
-        connection, response = self._open(method, path, body, query or {}, etag)
+        sock, response = self._open(method, path, body, query or {}, etag)
         try:
             text = response.read()
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
         finally:
-            connection.close()
+            response.close()
+            sock.close()
         try:
             return json.loads(text) if text else None
         except ValueError:
@@ -210,18 +210,20 @@ class ServiceClient:
 
     def _open(
         self, method: str, path: str, body: Json | None, query: Json, etag: str | None = None
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Send a request; the answer's head has been read, and it is a success."""
+    ) -> tuple[socket.socket, http.client.HTTPResponse]:
+        """Send a request; the answer's head has been read, and it is a success. Both are the caller's to close."""
         connection = http.client.HTTPConnection(*self._address, timeout=REQUEST_TIMEOUT_S)
         headers = {} if body is None else {"Content-Type": "application/json"}
         if etag is not None:
             headers["If-Match"] = etag
         target = f"{path}?{urlencode({'api-version': API_VERSION, **query})}"
         try:
+            connection.connect()
+            sock = connection.sock  # the connection forgets it when the answer says "close"
             connection.request(method, target, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             if response.status < 300:
-                return connection, response
+                return sock, response
             text = response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

@@ -109,6 +109,22 @@ def test_the_hubs_link_is_only_opened_when_dps_is_closed():
     assert len(world.links) == 2
 
 
+def test_after_the_assignment_the_hubs_name_is_asked_for_at_once():
+    world = World()
+    world.engine.start()
+    world.step(connack())
+    world.step(suback(1))
+    opened = world.open_link
+
+    def open_link(*arguments):
+        opened(*arguments).opening = [NAME, NAME]
+        return world.link
+
+    world.engine._open_link = open_link
+    world.link.feed(publish("$dps/registrations/res/200/?$rid=1", assigned("hub-1"), 1))
+    assert world.engine.step() == NAME
+
+
 def test_provisioning_alone_ends_idle():
     world = World()
     world.engine.start(connect=False)

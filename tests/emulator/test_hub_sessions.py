@@ -90,9 +90,9 @@ def test_silence_without_keep_alive_is_dropped_at_the_maximum(start):
 def test_any_packet_keeps_alive(start):
     with start(limits=Limits(keep_alive_factor=0.5)) as bench:
         bench.provision()
-        with bench.on_hub(keep_alive_s=1) as wire:
+        with bench.on_hub(keep_alive_s=2) as wire:
             wire.socket.settimeout(0.1)
-            for _ in range(8):  # 0.8 s in all, with never more than 0.1 s of silence
+            for _ in range(12):  # 1.2 s in all, where 1 s of silence is allowed and never more than 0.1 s kept
                 wire.send(publish(EVENTS, b"x"))
                 assert wire.receive().type == 4
                 try:
@@ -113,12 +113,12 @@ def deaf_client(bench):
         assert wire.open("mydevice001", dps_username("mydevice001")) == 0
         wire.send(subscribe(RESPONSES, qos=0))
         assert wire.receive().type == 9
-        wire.socket.settimeout(0.2)
+        wire.socket.settimeout(1)
         sent_bytes = 0
         try:
             while sent_bytes < 200_000_000:
                 sent_bytes += wire.socket.send(LONG_POLL[sent_bytes % len(LONG_POLL):])
-        except (TimeoutError, ConnectionError):
+        except OSError:  # nothing more is taken, or the server has closed
             pass
         yield wire, sent_bytes
 

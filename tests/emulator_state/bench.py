@@ -49,13 +49,15 @@ def upload(registry: Registry, name: str, ca: Credential | x509.Certificate, *, 
     registry.put_certificate(CaCertificate(name, der(ca), verified, None, NOW, NOW))
 
 
-def enroll_group(registry: Registry, id: str, *ca_names: str, signing: tuple[bytes, ...] = (),
-                 enabled: bool = True) -> None:
+def enroll_group(
+    registry: Registry, id: str, *ca_names: str, signing: tuple[bytes, ...] = (), enabled: bool = True
+) -> None:
     registry.put_group(EnrollmentGroup(id, ca_names, signing, enabled, (), None, NOW, NOW))
 
 
-def enroll_device(registry: Registry, registration_id: str, *leaves: bytes, device_id: str | None = None,
-                  enabled: bool = True) -> None:
+def enroll_device(
+    registry: Registry, registration_id: str, *leaves: bytes, device_id: str | None = None, enabled: bool = True
+) -> None:
     registry.put_enrollment(IndividualEnrollment(registration_id, device_id, leaves, enabled, (), None, NOW, NOW))
 
 
@@ -116,13 +118,18 @@ class Api:
 
 
 @contextmanager
-def serving(make: Callable[[], web.Application]) -> Iterator[tuple[int, asyncio.AbstractEventLoop, Callable[[], None]]]:
-    """Run an application in a thread; gives port, loop, and how to stop it, which leaving does too."""
+def serving(
+    make: Callable[[], web.Application], shutdown_s: float
+) -> Iterator[tuple[int, asyncio.AbstractEventLoop, Callable[[], None]]]:
+    """Run an application in a thread; gives port, loop, and how to stop it, which leaving does too.
+
+    shutdown_s: how long aiohttp waits for a handler that does not end by itself.
+    """
     ready: Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
         stop = asyncio.Event()
-        runner = web.AppRunner(make(), access_log=None)
+        runner = web.AppRunner(make(), access_log=None, shutdown_timeout=shutdown_s)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         ready.set_result((runner.addresses[0][1], asyncio.get_running_loop(), stop))

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 import pytest
+from aiohttp import web
 
 from azureiot_tools import cli
 from azureiot_tools.certificates.authority import create_intermediate, create_root, issue_device
@@ -21,8 +22,13 @@ from .bench import HUBS, NOW, Api, Clock, Pki, serving
 def pki() -> Pki:
     root, other_root = create_root("Test Root", now=NOW), create_root("Other Root", now=NOW)
     intermediate = create_intermediate(root, "Test Issuing CA", now=NOW)
-    return Pki(root, intermediate, issue_device(intermediate, "mydevice001", now=NOW),
-               other_root, issue_device(other_root, "mydevice001", now=NOW))
+    return Pki(
+        root,
+        intermediate,
+        issue_device(intermediate, "mydevice001", now=NOW),
+        other_root,
+        issue_device(other_root, "mydevice001", now=NOW),
+    )
 
 
 @pytest.fixture
@@ -33,7 +39,8 @@ def registry() -> Iterator[Registry]:
 
 
 @pytest.fixture
-def api(registry: Registry) -> Iterator[Api]:
+def api(registry: Registry, request: pytest.FixtureRequest) -> Iterator[Api]:
+    """Stops as the emulator does, or waits as long as a test's indirect parameter says."""
     clock = Clock()
     events = Events(clock)
     port_known: list[int] = []
@@ -41,7 +48,10 @@ def api(registry: Registry) -> Iterator[Api]:
     def hosts() -> set[str]:
         return {f"{name}:{port_known[0]}" for name in ("localhost", "127.0.0.1", "[::1]")}
 
-    with serving(lambda: rest.build(registry, events, hubs=HUBS, now=clock, allowed_hosts=hosts)) as (port, loop, stop):
+    def make() -> web.Application:
+        return rest.build(registry, events, hubs=HUBS, now=clock, allowed_hosts=hosts)
+
+    with serving(make, getattr(request, "param", 1.0)) as (port, loop, stop):
         port_known.append(port)
         yield Api(port, registry, events, clock, loop, stop)
 

@@ -18,19 +18,32 @@ def name(*common_names: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one) for one in common_names])
 
 
-def forge(issuer: Credential | None, *common_names: str, ca: bool | None = None, path_length: int | None = None,
-          may_sign: bool | None = None, key: ec.EllipticCurvePrivateKey | None = None, starts: datetime | None = None,
-          ends: datetime | None = None, issuer_name: x509.Name | None = None) -> Credential:
+def forge(
+    issuer: Credential | None,
+    *common_names: str,
+    ca: bool | None = None,
+    path_length: int | None = None,
+    may_sign: bool | None = None,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    starts: datetime | None = None,
+    ends: datetime | None = None,
+    issuer_name: x509.Name | None = None,
+) -> Credential:
     """A certificate signed by the issuer's key, self-signed without one. ca, may_sign None: without that extension."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = name(*common_names)
     builder = x509.CertificateBuilder(
-        subject_name=subject, issuer_name=issuer_name or (issuer.certificate.subject if issuer else subject),
-        public_key=key.public_key(), serial_number=x509.random_serial_number(),
-        not_valid_before=starts or NOW - timedelta(hours=1), not_valid_after=ends or NOW + timedelta(days=1))
+        subject_name=subject,
+        issuer_name=issuer_name or (issuer.certificate.subject if issuer else subject),
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=starts or NOW - timedelta(hours=1),
+        not_valid_after=ends or NOW + timedelta(days=1),
+    )
     if ca is not None:
         builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
     if may_sign is not None:
         builder = builder.add_extension(
-            x509.KeyUsage(True, False, False, False, False, may_sign, False, False, False), critical=True)
+            x509.KeyUsage(True, False, False, False, False, may_sign, False, False, False), critical=True
+        )
     return Credential(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)

@@ -14,8 +14,9 @@ from .bench import NOW, Pki, der, enroll_group, upload
 from .forged import forge
 
 
-def refusal(registry: Registry, *chain: bytes, registration_id: str = "mydevice001",
-            at: timedelta = timedelta()) -> Refusal:
+def refusal(
+    registry: Registry, *chain: bytes, registration_id: str = "mydevice001", at: timedelta = timedelta()
+) -> Refusal:
     with pytest.raises(Refusal) as caught:
         attest(registry, registration_id, chain, NOW + at)
     assert (caught.value.status, caught.value.error_code) == (401, 401002)

@@ -37,10 +37,13 @@ def test_recent_is_the_newest_above_after(events: Events) -> None:
     assert events.recent(limit=0) == []
 
 
-@pytest.mark.parametrize(("kind", "level"), [("connected", logging.INFO), ("refused", logging.WARNING),
-                                             ("dropped", logging.WARNING), ("tls", logging.WARNING)])
-def test_every_event_is_logged_with_its_section(events: Events, caplog: pytest.LogCaptureFixture, kind: str,
-                                                level: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [("connected", logging.INFO), ("refused", logging.WARNING), ("dropped", logging.WARNING), ("tls", logging.WARNING)],
+)
+def test_every_event_is_logged_with_its_section(
+    events: Events, caplog: pytest.LogCaptureFixture, kind: str, level: int
+) -> None:
     with caplog.at_level(logging.INFO, "azureiot.emulator"):
         events.publish(kind, "d1", "why", "docs/protocol.md §3.9")
     assert caplog.record_tuples == [("azureiot.emulator", level, f"{kind} d1: why (docs/protocol.md §3.9)")]

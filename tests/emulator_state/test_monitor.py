@@ -19,11 +19,22 @@ pytestmark = pytest.mark.usefixtures("own_commands_only")
 STAMPS = {"iothub-connection-device-id": "d1", "iothub-enqueuedtime": "2026-01-01T00:00:00.0000000Z"}
 
 
-def arrive(api: Api, device_id: str = "d1", payload: bytes = b'{"temperature": 31}',
-           properties: dict[str, str | None] | None = None) -> None:
+def arrive(
+    api: Api,
+    device_id: str = "d1",
+    payload: bytes = b'{"temperature": 31}',
+    properties: dict[str, str | None] | None = None,
+) -> None:
     """A message arrives at the hub, as the emulator's hub publishes it."""
-    message = Telemetry(0, "localhost", device_id, payload, properties or {"temperatureAlert": "true"},
-                        {"$.ct": "application/json", **STAMPS}, NOW)
+    message = Telemetry(
+        0,
+        "localhost",
+        device_id,
+        payload,
+        properties or {"temperatureAlert": "true"},
+        {"$.ct": "application/json", **STAMPS},
+        NOW,
+    )
     api.publish("telemetry", device_id, "telemetry", **message.as_json())
 
 
@@ -41,15 +52,16 @@ def test_a_message_with_all_that_belongs_to_it(api: Api, monitor: Callable[..., 
     out, _ = monitor("--from-start", "--count", "1", "--device", "d1")
     assert out.splitlines() == [
         f"Waiting for telemetry of 'd1' at {api.url}. Ctrl-C ends.",
-        f"{NOW:%Y-%m-%d %H:%M:%S}.000  d1  {{\"temperature\": 31}}",
+        f'{NOW:%Y-%m-%d %H:%M:%S}.000  d1  {{"temperature": 31}}',
         "    properties: temperatureAlert=true",
         "    system: $.ct=application/json",
         "    stamps: iothub-connection-device-id=d1  iothub-enqueuedtime=2026-01-01T00:00:00.0000000Z",
     ]
 
 
-def test_messages_are_shown_as_they_arrive(api: Api, monitor: Callable[..., tuple[str, str]],
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_are_shown_as_they_arrive(
+    api: Api, monitor: Callable[..., tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrive(api, payload=b"before")
     subscribed = threading.Event()
     stream = ServiceClient.stream

@@ -27,11 +27,25 @@ from azureiot_tools.emulator.registry import (
 from .bench import NOW
 
 CA = CaCertificate("root", b"\x30\x00\xff", True, "C0DE", NOW, NOW + timedelta(microseconds=7))
-GROUP = EnrollmentGroup("group", ("root", "next"), (b"\x00\x01", b"\xff"), False, ("localhost",), {"tags": {"a": [1]}},
-                        NOW, NOW)
+GROUP = EnrollmentGroup(
+    "group", ("root", "next"), (b"\x00\x01", b"\xff"), False, ("localhost",), {"tags": {"a": [1]}}, NOW, NOW
+)
 ENROLLMENT = IndividualEnrollment("MyDevice", None, (b"leaf",), True, (), None, NOW, NOW)
-REGISTRATION = Registration("MyDevice", "MyDevice", "localhost", "group", "assigned", "initialAssignment", None, None,
-                            "A1", "B2", NOW, NOW, "etag")
+REGISTRATION = Registration(
+    "MyDevice",
+    "MyDevice",
+    "localhost",
+    "group",
+    "assigned",
+    "initialAssignment",
+    None,
+    None,
+    "A1",
+    "B2",
+    NOW,
+    NOW,
+    "etag",
+)
 DEVICE = DeviceIdentity("localhost", "MyDevice", "123", True, ("AB", "CD"), NOW, NOW)
 MESSAGE = Telemetry(0, "localhost", "MyDevice", b'{"t":1}\x00', {"alert": None, "a": ""}, {"$.ct": "text"}, NOW)
 
@@ -82,9 +96,13 @@ def test_putting_again_replaces(registry: Registry) -> None:
 
 def test_deleting_says_whether_there_was_one(registry: Registry) -> None:
     put_everything(registry)
-    for delete in (lambda: registry.delete_certificate("root"), lambda: registry.delete_group("group"),
-                   lambda: registry.delete_enrollment("mydevice"), lambda: registry.delete_registration("mydevice"),
-                   lambda: registry.delete_device("localhost", "MyDevice")):
+    for delete in (
+        lambda: registry.delete_certificate("root"),
+        lambda: registry.delete_group("group"),
+        lambda: registry.delete_enrollment("mydevice"),
+        lambda: registry.delete_registration("mydevice"),
+        lambda: registry.delete_device("localhost", "MyDevice"),
+    ):
         assert delete() is True
         assert delete() is False
     assert registry.certificate("root") is None
@@ -208,4 +226,5 @@ def test_a_device_cannot_forge_a_stamp() -> None:
 def test_times_are_written_as_azure_writes_them() -> None:
     """docs/protocol.md §1.5: seven fractional digits and Z."""
     assert utc_text(NOW.replace(year=2026, month=1, day=2, hour=3, minute=4, second=5, microsecond=678901)) == (
-        "2026-01-02T03:04:05.6789010Z")
+        "2026-01-02T03:04:05.6789010Z"
+    )

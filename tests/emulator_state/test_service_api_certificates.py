@@ -23,9 +23,12 @@ def b64(data: bytes) -> str:
 
 
 def put(api: Api, certificate: str, name: str = "root", *, verified: bool = False, etag: str = "") -> Answer:
-    return api.request("PUT", f"/certificates/{name}?{VERSION}",
-                       {"properties": {"certificate": certificate, "isVerified": verified}},
-                       {"If-Match": etag} if etag else {})
+    return api.request(
+        "PUT",
+        f"/certificates/{name}?{VERSION}",
+        {"properties": {"certificate": certificate, "isVerified": verified}},
+        {"If-Match": etag} if etag else {},
+    )
 
 
 def code_for(api: Api, name: str = "root") -> str:
@@ -76,10 +79,34 @@ def test_openssl_can_make_the_proof(api: Api, pki: Pki, tmp_path: Path) -> None:
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
 
-    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "proof.key", "-subj", f"/CN={code_for(api)}",
-            "-out", "proof.csr")
-    openssl("x509", "-req", "-in", "proof.csr", "-CA", "root.crt", "-CAkey", "root.key", "-CAcreateserial",
-            "-days", "2", "-out", "proof.crt")
+    openssl(
+        "req",
+        "-new",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "proof.key",
+        "-subj",
+        f"/CN={code_for(api)}",
+        "-out",
+        "proof.csr",
+    )
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "proof.csr",
+        "-CA",
+        "root.crt",
+        "-CAkey",
+        "root.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-out",
+        "proof.crt",
+    )
     api.clock.advance(hours=1)  # openssl has the real time, which has gone on
     assert verify(api, (tmp_path / "proof.crt").read_text()).status == 200
 

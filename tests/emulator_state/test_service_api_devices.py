@@ -13,13 +13,27 @@ from .bench import NOW, Answer, Api, Pki, enroll_group, upload
 
 VERSION = "api-version=2021-10-01"
 SHA256 = "AB" * 32
-REGISTRATION = Registration("mydevice001", "mydevice001", "localhost", "group", "assigned", "initialAssignment", None,
-                            None, "CD" * 20, SHA256, NOW, NOW, '"tag"')
+REGISTRATION = Registration(
+    "mydevice001",
+    "mydevice001",
+    "localhost",
+    "group",
+    "assigned",
+    "initialAssignment",
+    None,
+    None,
+    "CD" * 20,
+    SHA256,
+    NOW,
+    NOW,
+    '"tag"',
+)
 DEVICE = DeviceIdentity("localhost", "mydevice001", "638", True, (SHA256,), NOW, NOW)
 
 
-def put(api: Api, id: str = "mydevice001", query: str = "", headers: dict[str, str] | None = None,
-        **body: Any) -> Answer:
+def put(
+    api: Api, id: str = "mydevice001", query: str = "", headers: dict[str, str] | None = None, **body: Any
+) -> Answer:
     body = {"authentication": {"x509Thumbprint": {"primaryThumbprint": SHA256}}, **body}
     return api.request("PUT", f"/devices/{id}?{VERSION}{query}", body, headers)
 
@@ -32,8 +46,10 @@ def test_registrations(api: Api, pki: Pki) -> None:
     shown = api.request("GET", f"/registrations/MYDEVICE001?{VERSION}").json
     assert shown["assignedHub"] == "localhost"
     assert (shown["status"], shown["substatus"]) == ("assigned", "initialAssignment")
-    assert shown["x509"] == {"enrollmentGroupId": "group",
-                             "certificateInfo": {"sha1Thumbprint": "CD" * 20, "sha256Thumbprint": SHA256}}
+    assert shown["x509"] == {
+        "enrollmentGroupId": "group",
+        "certificateInfo": {"sha1Thumbprint": "CD" * 20, "sha256Thumbprint": SHA256},
+    }
     assert api.request("POST", f"/registrations/group/query?{VERSION}").json == [shown]
     assert [one["registrationId"] for one in api.request("GET", "/registrations").json] == ["mydevice001", "single"]
 
@@ -54,8 +70,10 @@ def test_devices_are_shown(api: Api) -> None:
     api.registry.put_device(DEVICE)
     shown = api.request("GET", f"/devices/mydevice001?{VERSION}").json
     assert (shown["deviceId"], shown["hub"], shown["status"]) == ("mydevice001", "localhost", "enabled")
-    assert shown["authentication"] == {"type": "selfSigned", "x509Thumbprint": {"primaryThumbprint": SHA256,
-                                                                                "secondaryThumbprint": None}}
+    assert shown["authentication"] == {
+        "type": "selfSigned",
+        "x509Thumbprint": {"primaryThumbprint": SHA256, "secondaryThumbprint": None},
+    }
     assert api.request("GET", f"/devices?{VERSION}").json == [shown]
     assert api.request("GET", f"/devices?{VERSION}&hub=second.local").json == []
     assert api.request("GET", f"/devices/MYDEVICE001?{VERSION}").json["errorCode"] == 404001
@@ -64,8 +82,9 @@ def test_devices_are_shown(api: Api) -> None:
 def test_a_device_is_disabled_and_keeps_the_rest(api: Api) -> None:
     api.registry.put_device(DEVICE)
     shown = api.request("GET", f"/devices/mydevice001?{VERSION}").json
-    answer = api.request("PUT", f"/devices/mydevice001?{VERSION}", shown | {"status": "disabled"},
-                         {"If-Match": shown["etag"]})
+    answer = api.request(
+        "PUT", f"/devices/mydevice001?{VERSION}", shown | {"status": "disabled"}, {"If-Match": shown["etag"]}
+    )
     assert (answer.status, answer.json["status"]) == (200, "disabled")
     assert api.registry.devices() == [replace(DEVICE, enabled=False)]
     assert put(api, headers={"If-Match": shown["etag"]}).status == 412
@@ -73,8 +92,14 @@ def test_a_device_is_disabled_and_keeps_the_rest(api: Api) -> None:
 
 def test_a_device_is_made_by_hand(api: Api) -> None:
     secondary = ":".join(["cd"] * 32)
-    answer = put(api, "Pump-7", authentication={"type": "selfSigned", "x509Thumbprint": {
-        "primaryThumbprint": SHA256.lower(), "secondaryThumbprint": secondary}})
+    answer = put(
+        api,
+        "Pump-7",
+        authentication={
+            "type": "selfSigned",
+            "x509Thumbprint": {"primaryThumbprint": SHA256.lower(), "secondaryThumbprint": secondary},
+        },
+    )
     assert answer.status == 200
     (device,) = api.registry.devices()
     assert (device.hub, device.device_id, device.enabled) == ("localhost", "Pump-7", True)
@@ -94,14 +119,17 @@ def test_a_device_on_two_hubs_needs_the_hubs_name(api: Api) -> None:
     assert [device.hub for device in api.registry.devices()] == ["localhost"]
 
 
-@pytest.mark.parametrize(("body", "says"), [
-    ({"status": "asleep"}, "status must be 'enabled' or 'disabled', not 'asleep'"),
-    ({"deviceId": "other"}, "The body's deviceId 'other' is not the path's 'mydevice001'"),
-    ({"authentication": {"type": "sas"}}, "('selfSigned') only, not by 'sas'"),
-    ({"authentication": {}}, "'authentication.x509Thumbprint.primaryThumbprint' is missing"),
-    ({"authentication": {"x509Thumbprint": {"primaryThumbprint": "AB" * 20}}}, "SHA-256 thumbprint, 64 hex digits"),
-    ({"authentication": 5}, "'authentication' must be an object"),
-])
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"status": "asleep"}, "status must be 'enabled' or 'disabled', not 'asleep'"),
+        ({"deviceId": "other"}, "The body's deviceId 'other' is not the path's 'mydevice001'"),
+        ({"authentication": {"type": "sas"}}, "('selfSigned') only, not by 'sas'"),
+        ({"authentication": {}}, "'authentication.x509Thumbprint.primaryThumbprint' is missing"),
+        ({"authentication": {"x509Thumbprint": {"primaryThumbprint": "AB" * 20}}}, "SHA-256 thumbprint, 64 hex digits"),
+        ({"authentication": 5}, "'authentication' must be an object"),
+    ],
+)
 def test_a_device_that_cannot_be_is_refused(api: Api, body: dict[str, Any], says: str) -> None:
     answer = put(api, **body)
     assert answer.status == 400
@@ -113,4 +141,5 @@ def test_a_device_that_cannot_be_is_refused(api: Api, body: dict[str, Any], says
 def test_ids_that_no_hub_takes(api: Api, id: str) -> None:
     assert put(api, id).status == 400
     assert put(api, query="&hub=elsewhere").json["message"] == (
-        "There is no hub 'elsewhere'; there are: localhost, second.local.")
+        "There is no hub 'elsewhere'; there are: localhost, second.local."
+    )

@@ -14,14 +14,18 @@ VERSION = "api-version=2021-10-01"
 
 def put_group(api: Api, id: str = "group", x509: Any = None, **more: Any) -> Answer:
     attestation = {"type": "x509", "x509": {"caReferences": {"primary": "root"}} if x509 is None else x509}
-    return api.request("PUT", f"/enrollmentGroups/{id}?{VERSION}",
-                       {"enrollmentGroupId": id, "attestation": attestation, **more})
+    return api.request(
+        "PUT", f"/enrollmentGroups/{id}?{VERSION}", {"enrollmentGroupId": id, "attestation": attestation, **more}
+    )
 
 
 def put_enrollment(api: Api, certificate: Any, id: str = "mydevice001", **more: Any) -> Answer:
     x509 = {"clientCertificates": {"primary": {"certificate": certificate}}}
-    return api.request("PUT", f"/enrollments/{id}?{VERSION}",
-                       {"registrationId": id, "attestation": {"type": "x509", "x509": x509}, **more})
+    return api.request(
+        "PUT",
+        f"/enrollments/{id}?{VERSION}",
+        {"registrationId": id, "attestation": {"type": "x509", "x509": x509}, **more},
+    )
 
 
 def message(answer: Answer) -> str:
@@ -73,10 +77,21 @@ def test_inline_signing_certificates(api: Api, pki: Pki) -> None:
     assert group.signing_certificates == (der(pki.intermediate),)
 
 
-@pytest.mark.parametrize("x509", [{}, [], "text", {"caReferences": {}}, {"caReferences": None}, {"caReferences": []},
-                                  {"caReferences": {"secondary": "root"}}, {"caReferences": {"primary": 5}},
-                                  {"signingCertificates": {"primary": {"certificate": "AAAA"}}},
-                                  {"signingCertificates": {"primary": "AAAA"}}])
+@pytest.mark.parametrize(
+    "x509",
+    [
+        {},
+        [],
+        "text",
+        {"caReferences": {}},
+        {"caReferences": None},
+        {"caReferences": []},
+        {"caReferences": {"secondary": "root"}},
+        {"caReferences": {"primary": 5}},
+        {"signingCertificates": {"primary": {"certificate": "AAAA"}}},
+        {"signingCertificates": {"primary": "AAAA"}},
+    ],
+)
 def test_a_group_without_sound_attestation_is_refused(api: Api, pki: Pki, x509: Any) -> None:
     upload(api.registry, "root", pki.root)
     assert message(put_group(api, x509=x509))
@@ -88,18 +103,21 @@ def test_a_leaf_cannot_carry_a_group(api: Api, pki: Pki) -> None:
     assert "is not a CA certificate" in message(put_group(api, x509=x509))
 
 
-@pytest.mark.parametrize(("field", "value", "says"), [
-    ("provisioningStatus", "paused", "must be 'enabled' or 'disabled', not 'paused'"),
-    ("provisioningStatus", True, "'provisioningStatus' must be text"),
-    ("iotHubs", ["elsewhere"], "'elsewhere' in iotHubs is not linked; linked are: localhost, second.local"),
-    ("iotHubs", [{}], "is not linked"),
-    ("iotHubs", "localhost", "'iotHubs' must be a list"),
-    ("initialTwin", [], "'initialTwin' must be an object"),
-    ("allocationPolicy", "custom", "not by 'custom'"),
-    ("attestation", {"type": "symmetricKey"}, "by X.509 only, not by 'symmetricKey'"),
-    ("attestation", None, "needs attestation.x509"),
-    ("enrollmentGroupId", "other", "The body's enrollmentGroupId 'other' is not the path's 'group'"),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("provisioningStatus", "paused", "must be 'enabled' or 'disabled', not 'paused'"),
+        ("provisioningStatus", True, "'provisioningStatus' must be text"),
+        ("iotHubs", ["elsewhere"], "'elsewhere' in iotHubs is not linked; linked are: localhost, second.local"),
+        ("iotHubs", [{}], "is not linked"),
+        ("iotHubs", "localhost", "'iotHubs' must be a list"),
+        ("initialTwin", [], "'initialTwin' must be an object"),
+        ("allocationPolicy", "custom", "not by 'custom'"),
+        ("attestation", {"type": "symmetricKey"}, "by X.509 only, not by 'symmetricKey'"),
+        ("attestation", None, "needs attestation.x509"),
+        ("enrollmentGroupId", "other", "The body's enrollmentGroupId 'other' is not the path's 'group'"),
+    ],
+)
 def test_a_field_that_cannot_be_is_named(api: Api, pki: Pki, field: str, value: Any, says: str) -> None:
     upload(api.registry, "root", pki.root)
     assert says in message(put_group(api, **{field: value}))

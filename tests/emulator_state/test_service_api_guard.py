@@ -28,8 +28,19 @@ def test_loopback_hosts_are_served(api: Api, host: str) -> None:
     assert api.request("GET", "/", headers={"Host": f"{host}:{api.port}"}).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost:1", "",
-                                  "localhost.evil.example:{port}", "0.0.0.0:{port}", "localhost:{port}@evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "localhost:1",
+        "",
+        "localhost.evil.example:{port}",
+        "0.0.0.0:{port}",
+        "localhost:{port}@evil.example",
+    ],
+)
 def test_dns_rebinding_is_refused(api: Api, host: str) -> None:
     """A page at evil.example that makes its name resolve to 127.0.0.1 still says evil.example as Host."""
     answer = api.request("GET", "/", headers={"Host": host.format(port=api.port)})
@@ -43,8 +54,18 @@ def test_a_request_without_host_is_refused(api: Api) -> None:
         assert b" 403 " in connection.makefile("rb").readline()
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "https://127.0.0.1:{port}", "http://localhost:1", "null",
-                                    "http://localhost:{port}.evil.example", "file://", ""])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "https://127.0.0.1:{port}",
+        "http://localhost:1",
+        "null",
+        "http://localhost:{port}.evil.example",
+        "file://",
+        "",
+    ],
+)
 @pytest.mark.parametrize(("method", "path"), [("GET", "/stream"), ("GET", "/devices"), ("PUT", ROOT), ("DELETE", ROOT)])
 def test_another_origin_is_refused(api: Api, origin: str, method: str, path: str) -> None:
     answer = api.request(method, path, headers={"Origin": origin.format(port=api.port)})
@@ -56,8 +77,16 @@ def test_our_own_origin_is_served(api: Api) -> None:
     assert api.request("GET", "/", headers={"Origin": api.url}).status == 200
 
 
-@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-                                          "text/plain", "text/plain; application/json", ""])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "text/plain",
+        "text/plain; application/json",
+        "",
+    ],
+)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 @pytest.mark.parametrize("body", [b"{}", b""])
 def test_a_web_form_cannot_change_anything(api: Api, method: str, content_type: str, body: bytes) -> None:
@@ -85,14 +114,25 @@ def test_no_cors_and_no_sniffing(api: Api, path: str) -> None:
 
 
 def test_a_preflight_is_not_answered(api: Api) -> None:
-    answer = api.request("OPTIONS", ROOT, headers={"Origin": "http://evil.example",
-                                                   "Access-Control-Request-Method": "DELETE"})
+    answer = api.request(
+        "OPTIONS", ROOT, headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "DELETE"}
+    )
     assert answer.status in (403, 405)
     assert [name for name in answer.headers if name.lower().startswith("access-control-")] == []
 
 
-@pytest.mark.parametrize("path", ["/certificates", "/certificates/a", "/enrollmentGroups/a", "/enrollments/a",
-                                  "/registrations/a", "/devices", "/devices/a"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/certificates",
+        "/certificates/a",
+        "/enrollmentGroups/a",
+        "/enrollments/a",
+        "/registrations/a",
+        "/devices",
+        "/devices/a",
+    ],
+)
 def test_azures_paths_want_an_api_version(api: Api, path: str) -> None:
     answer = api.request("GET", path)
     assert answer.status == 400
@@ -131,8 +171,9 @@ def test_a_path_with_braces_is_only_text(api: Api) -> None:
     assert error_of(api.request("GET", "/%7B0%7D%7Bmethod%7D")) == "There is nothing at /{0}{method}."
 
 
-def test_a_fault_of_its_own_is_an_error_too(api: Api, monkeypatch: pytest.MonkeyPatch,
-                                            caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_its_own_is_an_error_too(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail() -> None:
         raise RuntimeError("disk on fire")
 

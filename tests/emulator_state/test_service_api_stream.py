@@ -16,8 +16,15 @@ from azureiot_tools.emulator.rest import observe
 
 from .bench import NOW, Api
 
-MESSAGE = Telemetry(0, "localhost", "d1", b'{"t":1}', {"temperatureAlert": "false", "flag": None},
-                    {"$.ct": "application/json", "iothub-connection-device-id": "d1"}, NOW)
+MESSAGE = Telemetry(
+    0,
+    "localhost",
+    "d1",
+    b'{"t":1}',
+    {"temperatureAlert": "false", "flag": None},
+    {"$.ct": "application/json", "iothub-connection-device-id": "d1"},
+    NOW,
+)
 
 
 class Reader:
@@ -58,11 +65,22 @@ def reading(api: Api, query: str = "", headers: dict[str, str] | None = None) ->
 def test_telemetry_with_its_properties_and_stamps(api: Api) -> None:
     api.registry.add_telemetry([MESSAGE] * 3)
     shown = api.request("GET", "/telemetry/d1?limit=1").json
-    assert shown == [{
-        "sequence": 1, "hub": "localhost", "deviceId": "d1", "payload": '{"t":1}', "payloadEncoding": "utf-8",
-        "properties": {"temperatureAlert": "false", "flag": None, "$.ct": "application/json",
-                       "iothub-connection-device-id": "d1"},
-        "enqueuedTimeUtc": NOW.strftime("%Y-%m-%dT%H:%M:%S.0000000Z")}]
+    assert shown == [
+        {
+            "sequence": 1,
+            "hub": "localhost",
+            "deviceId": "d1",
+            "payload": '{"t":1}',
+            "payloadEncoding": "utf-8",
+            "properties": {
+                "temperatureAlert": "false",
+                "flag": None,
+                "$.ct": "application/json",
+                "iothub-connection-device-id": "d1",
+            },
+            "enqueuedTimeUtc": NOW.strftime("%Y-%m-%dT%H:%M:%S.0000000Z"),
+        }
+    ]
     assert [one["sequence"] for one in api.request("GET", "/telemetry/d1?after=1").json] == [2, 3]
     assert api.request("GET", "/telemetry/nobody").json == []
 
@@ -82,8 +100,15 @@ def test_events_by_device_kind_and_number(api: Api) -> None:
         api.publish(kind, device, "text", code=5)
     shown = api.request("GET", "/events?device=d1").json
     assert [one["sequence"] for one in shown] == [1, 3, 4]
-    assert shown[1] == {"sequence": 3, "timeUtc": NOW.strftime("%Y-%m-%dT%H:%M:%S.0000000Z"), "kind": "refused",
-                        "deviceId": "d1", "text": "text", "section": "", "detail": {"code": 5}}
+    assert shown[1] == {
+        "sequence": 3,
+        "timeUtc": NOW.strftime("%Y-%m-%dT%H:%M:%S.0000000Z"),
+        "kind": "refused",
+        "deviceId": "d1",
+        "text": "text",
+        "section": "",
+        "detail": {"code": 5},
+    }
     assert [one["sequence"] for one in api.request("GET", "/events?kind=connected&limit=2").json] == [2, 4]
     assert [one["sequence"] for one in api.request("GET", "/events?after=3").json] == [4]
     assert api.request("GET", "/events?limit=0").json == []
@@ -134,6 +159,7 @@ def test_a_silent_stream_shows_that_it_lives(api: Api, monkeypatch: pytest.Monke
         assert next(frame for frame in iter(reader.frame, None) if "data" in frame)["event"] == "connected"
 
 
+@pytest.mark.parametrize("api", [60.0], indirect=True)
 def test_stopping_the_service_ends_its_streams(api: Api) -> None:
     """aiohttp gives its handlers a minute to end, `api.stop` ten seconds."""
     with reading(api) as reader:

@@ -66,8 +66,11 @@ def test_an_individual_enrollment(client: ServiceClient, pki: Pki) -> None:
 def test_registrations_and_devices(client: ServiceClient, api: Api, pki: Pki) -> None:
     client.upload_certificate("root", der(pki.root), verified=True)
     client.create_group("group", ["root"])
-    api.registry.put_registration(Registration("d:1", "d:1", "localhost", "group", "assigned", "initialAssignment",
-                                               None, None, "AB", "CD", NOW, NOW, "e"))
+    api.registry.put_registration(
+        Registration(
+            "d:1", "d:1", "localhost", "group", "assigned", "initialAssignment", None, None, "AB", "CD", NOW, NOW, "e"
+        )
+    )
     api.registry.put_device(DeviceIdentity("second.local", "d:1#+%", "1", True, ("AB" * 32,), NOW, NOW))
     assert [one["registrationId"] for one in client.registrations()] == ["d:1"]
     assert client.registrations("group") == client.registrations()
@@ -83,7 +86,8 @@ def test_a_refusal_has_code_message_and_tracking_id(client: ServiceClient) -> No
     assert (caught.value.status, caught.value.code) == (400, 400004)
     assert str(caught.value) == (
         "No CA certificate 'root' is uploaded: azureiot service cert upload FILE --name root "
-        f"(error 400004, tracking id {caught.value.tracking_id})")
+        f"(error 400004, tracking id {caught.value.tracking_id})"
+    )
     assert isinstance(caught.value, UserError)
 
 
@@ -130,8 +134,10 @@ def test_nobody_listens() -> None:
         port = listener.getsockname()[1]
     with pytest.raises(UserError) as caught:
         ServiceClient(f"http://127.0.0.1:{port}").devices()
-    assert str(caught.value) == (f"The emulator cannot be reached at http://127.0.0.1:{port} (Connection refused). "
-                                 "Start it: azureiot emulator; or give its address with --url.")
+    assert str(caught.value) == (
+        f"The emulator cannot be reached at http://127.0.0.1:{port} (Connection refused). "
+        "Start it: azureiot emulator; or give its address with --url."
+    )
 
 
 def test_a_service_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,12 +146,19 @@ def test_a_service_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None
         ServiceClient(url).devices()
 
 
-@pytest.mark.parametrize("answer", [
-    b"", b"220 mail.example ESMTP\r\n", b"\x15\x03\x01\x00\x02\x02F",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html",
-    b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found", b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n[]",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n[",
-    b'HTTP/1.1 400 No\r\nContent-Length: 16\r\n\r\n{"message": "x"}'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"220 mail.example ESMTP\r\n",
+        b"\x15\x03\x01\x00\x02\x02F",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found",
+        b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n[",
+        b'HTTP/1.1 400 No\r\nContent-Length: 16\r\n\r\n{"message": "x"}',
+    ],
+)
 def test_something_else_answers(answer: bytes) -> None:
     with answering(answer) as url, pytest.raises(UserError) as caught:
         ServiceClient(url).devices()
@@ -153,11 +166,24 @@ def test_something_else_answers(answer: bytes) -> None:
         f"What answers at {url} is not the emulator's service API. Give the HTTP port that azureiot emulator printed.",
         # Closed before our request was read, the kernel may say so instead.
         f"The emulator cannot be reached at {url} (Connection reset by peer). Start it: azureiot emulator; or give its "
-        "address with --url.")
+        "address with --url.",
+    )
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "https://127.0.0.1:8080", "http://", "http://host:port",
-                                 "http://host:99999", "http://host/path", "http://host?x=1", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:8080",
+        "https://127.0.0.1:8080",
+        "http://",
+        "http://host:port",
+        "http://host:99999",
+        "http://host/path",
+        "http://host?x=1",
+        "file:///etc/passwd",
+    ],
+)
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(UserError, match="is not the address of a service API"):
         ServiceClient(url)

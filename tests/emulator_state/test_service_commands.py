@@ -62,8 +62,9 @@ def test_the_story(run: Run, files: Path, pki: Pki) -> None:
     said = run("cert", "verify", "root", "proof.crt")
     assert said.endswith("next: azureiot service enroll group my-devices --ca root\n")
     said = run("enroll", "group", "my-devices", "--ca", "root")
-    assert said == ("Enrollment group 'my-devices' admits every device under root.\n"
-                    "next: azureiot device create mydevice001\n")
+    assert said == (
+        "Enrollment group 'my-devices' admits every device under root.\nnext: azureiot device create mydevice001\n"
+    )
 
 
 def test_der_and_a_name_of_ones_own(run: Run, files: Path, api: Api) -> None:
@@ -99,8 +100,11 @@ def test_registrations_devices_events(run: Run, api: Api) -> None:
     assert run("registrations").startswith("No device has registered.\nnext: azureiot provision")
     assert run("devices").startswith("The hubs know no device.")
     assert run("events") == "Nothing has happened yet.\n"
-    api.registry.put_registration(Registration("d1", "d1", "localhost", None, "assigned", "initialAssignment", None,
-                                               None, "AB", "CD", NOW, NOW, "e"))
+    api.registry.put_registration(
+        Registration(
+            "d1", "d1", "localhost", None, "assigned", "initialAssignment", None, None, "AB", "CD", NOW, NOW, "e"
+        )
+    )
     api.registry.put_device(DeviceIdentity("localhost", "d1", "1", True, ("AB" * 32,), NOW, NOW))
     api.publish("refused", "d1", "no such device")
     assert run("registrations").splitlines()[1].split()[:5] == ["d1", "assigned", "localhost", "d1", "(individual)"]
@@ -113,8 +117,10 @@ def test_registrations_devices_events(run: Run, api: Api) -> None:
     assert run("events", "--device", "d2") == "Nothing has happened yet.\n"
 
 
-@pytest.mark.parametrize(("arguments", "field"), [
-    (("cert", "upload", "root.crt", "--json"), "properties"), (("enroll", "list", "--json"), "enrollmentGroups")])
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [(("cert", "upload", "root.crt", "--json"), "properties"), (("enroll", "list", "--json"), "enrollmentGroups")],
+)
 def test_json_is_the_services_own(run: Run, files: Path, arguments: tuple[str, ...], field: str) -> None:
     assert field in json.loads(run(*arguments))
 
@@ -136,15 +142,21 @@ def test_an_unverified_ca_cannot_carry_a_group(run: Run, files: Path) -> None:
     assert "an unverified CA cannot carry an enrollment group: azureiot service cert code root" in said
 
 
-@pytest.mark.parametrize(("name", "content", "says"), [
-    ("empty.crt", b"", "empty.crt is empty."),
-    ("key.pem", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-     "key.pem holds no certificate but: private key. Give the .crt file."),
-    ("cut.crt", b"-----BEGIN CERTIFICATE-----\nMIIB", "cut.crt holds no certificate but: certificate."),
-    ("bad.crt", b"-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n", "is broken: it is not base64."),
-    ("noise.crt", b"\x00\x01\x02", "'properties.certificate' is not a certificate"),
-    ("large.crt", b"x" * 1_100_000, "large.crt is too large for a certificate."),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.crt", b"", "empty.crt is empty."),
+        (
+            "key.pem",
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "key.pem holds no certificate but: private key. Give the .crt file.",
+        ),
+        ("cut.crt", b"-----BEGIN CERTIFICATE-----\nMIIB", "cut.crt holds no certificate but: certificate."),
+        ("bad.crt", b"-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n", "is broken: it is not base64."),
+        ("noise.crt", b"\x00\x01\x02", "'properties.certificate' is not a certificate"),
+        ("large.crt", b"x" * 1_100_000, "large.crt is too large for a certificate."),
+    ],
+)
 def test_a_file_that_is_no_certificate(run: Run, files: Path, name: str, content: bytes, says: str) -> None:
     (files / name).write_bytes(content)
     assert says in run("cert", "upload", name, code=1)
@@ -182,8 +194,18 @@ def test_the_option_wins_over_the_environment(run: Run, monkeypatch: pytest.Monk
     assert run("devices", "--url", api.url).startswith("The hubs know no device.")
 
 
-@pytest.mark.parametrize("arguments", [(), ("cert",), ("enroll",), ("enroll", "group", "x"), ("devices", "enable"),
-                                       ("enroll", "device", "x"), ("events", "--limit", "many")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("cert",),
+        ("enroll",),
+        ("enroll", "group", "x"),
+        ("devices", "enable"),
+        ("enroll", "device", "x"),
+        ("events", "--limit", "many"),
+    ],
+)
 def test_wrong_usage_exits_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["service", *arguments])

@@ -16,12 +16,16 @@ STAMP = "iothub-"  # what the hub itself adds (docs/protocol.md §3.5)
 
 def add(commands: Any) -> None:
     """Add `monitor`."""
-    parser = commands.add_parser("monitor", help="see telemetry arrive at the emulator's hub",
-                                 description="Print each telemetry message as it arrives, until Ctrl-C.")
+    parser = commands.add_parser(
+        "monitor",
+        help="see telemetry arrive at the emulator's hub",
+        description="Print each telemetry message as it arrives, until Ctrl-C.",
+    )
     parser.add_argument("--device", metavar="ID", help="only of this device")
     parser.add_argument("--count", metavar="N", type=_positive(int), help="end after N messages")
-    parser.add_argument("--timeout", metavar="S", type=_positive(float),
-                        help="end after S seconds; an error with --count")
+    parser.add_argument(
+        "--timeout", metavar="S", type=_positive(float), help="end after S seconds; an error with --count"
+    )
     parser.add_argument("--from-start", action="store_true", help="first what the running emulator remembers")
     add_common(parser)
     parser.set_defaults(run=run)
@@ -45,8 +49,10 @@ def run(arguments: argparse.Namespace) -> None:
             if seen == arguments.count:
                 return
     if arguments.count is not None:
-        raise UserError(f"{seen} of {arguments.count} messages came within {arguments.timeout:g} s.",
-                        "Send some: azureiot simulate; what was refused: azureiot service events")
+        raise UserError(
+            f"{seen} of {arguments.count} messages came within {arguments.timeout:g} s.",
+            "Send some: azureiot simulate; what was refused: azureiot service events",
+        )
 
 
 def message_lines(message: dict[str, Any]) -> Iterator[str]:

@@ -41,8 +41,12 @@ def add(commands: Any) -> None:
 def add_common(parser: argparse.ArgumentParser) -> None:
     """--url and --json, as every command has them that talks to the service API."""
     # Suppressed defaults: a subparser's default would overwrite what the parser above it was given.
-    parser.add_argument("--url", metavar="URL", default=argparse.SUPPRESS,
-                        help=f"the emulator's service API (environment AZUREIOT_SERVICE_URL; {DEFAULT_URL})")
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        default=argparse.SUPPRESS,
+        help=f"the emulator's service API (environment AZUREIOT_SERVICE_URL; {DEFAULT_URL})",
+    )
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
@@ -80,8 +84,13 @@ def _add_enroll(parts: Any) -> None:
     actions = enroll.add_subparsers(title="actions", metavar="ACTION", required=True)
     group = _leaf(actions, "group", "admit every device whose chain leads to a verified CA", _enroll_group)
     group.add_argument("id", metavar="ID")
-    group.add_argument("--ca", metavar="NAME", action="append", required=True,
-                       help="an uploaded, verified CA; a second one for the rollover")
+    group.add_argument(
+        "--ca",
+        metavar="NAME",
+        action="append",
+        required=True,
+        help="an uploaded, verified CA; a second one for the rollover",
+    )
     group.add_argument("--disabled", action="store_true", help="refuse them instead")
     device = _leaf(actions, "device", "admit one device by its leaf certificate", _enroll_device)
     device.add_argument("id", metavar="REGISTRATION_ID")
@@ -100,30 +109,49 @@ def _upload(arguments: argparse.Namespace) -> Report:
     name = arguments.name or Path(arguments.file).stem
     answer = client_of(arguments).upload_certificate(name, _certificate_in(arguments.file), verified=arguments.verified)
     properties = answer["properties"]
-    text = (f"Uploaded {arguments.file} as '{name}': {properties['subject']}, SHA-1 {properties['thumbprint']}, "
-            f"{_verified(answer)}.")
+    text = (
+        f"Uploaded {arguments.file} as '{name}': {properties['subject']}, SHA-1 {properties['thumbprint']}, "
+        f"{_verified(answer)}."
+    )
     then = _enroll_hint(name) if properties["isVerified"] else f"azureiot service cert code {name}"
     return Report(answer, text, then)
 
 
 def _code(arguments: argparse.Namespace) -> Report:
     code = client_of(arguments).verification_code(arguments.name)
-    return Report({"name": arguments.name, "verificationCode": code},
-                  f"Verification code of '{arguments.name}': {code}", f"azureiot ca prove {code}")
+    return Report(
+        {"name": arguments.name, "verificationCode": code},
+        f"Verification code of '{arguments.name}': {code}",
+        f"azureiot ca prove {code}",
+    )
 
 
 def _verify(arguments: argparse.Namespace) -> Report:
     answer = client_of(arguments).verify_certificate(arguments.name, _certificate_in(arguments.file))
-    return Report(answer, f"'{arguments.name}' is verified: possession of its key is proven.",
-                  _enroll_hint(arguments.name))
+    return Report(
+        answer, f"'{arguments.name}' is verified: possession of its key is proven.", _enroll_hint(arguments.name)
+    )
 
 
 def _list_certificates(arguments: argparse.Namespace) -> Report:
     certificates = client_of(arguments).certificates()
-    rows = [[one["name"], _verified(one), one["properties"]["subject"], one["properties"]["expiry"][:10],
-             one["properties"]["thumbprint"]] for one in certificates]
-    return _listing(certificates, ["NAME", "STATE", "SUBJECT", "EXPIRES", "SHA-1"], rows,
-                    "No CA certificate is uploaded.", "azureiot service cert upload certs/ca/root.crt")
+    rows = [
+        [
+            one["name"],
+            _verified(one),
+            one["properties"]["subject"],
+            one["properties"]["expiry"][:10],
+            one["properties"]["thumbprint"],
+        ]
+        for one in certificates
+    ]
+    return _listing(
+        certificates,
+        ["NAME", "STATE", "SUBJECT", "EXPIRES", "SHA-1"],
+        rows,
+        "No CA certificate is uploaded.",
+        "azureiot service cert upload certs/ca/root.crt",
+    )
 
 
 def _delete_certificate(arguments: argparse.Namespace) -> Report:
@@ -136,59 +164,105 @@ def _enroll_group(arguments: argparse.Namespace) -> Report:
         raise UserError("An enrollment group stands on at most two CAs, a primary and a secondary.", "Give --ca twice.")
     answer = client_of(arguments).create_group(arguments.id, arguments.ca, enabled=not arguments.disabled)
     what = "refuses" if arguments.disabled else "admits"
-    return Report(answer, f"Enrollment group '{arguments.id}' {what} every device under {' and '.join(arguments.ca)}.",
-                  "azureiot device create mydevice001")
+    return Report(
+        answer,
+        f"Enrollment group '{arguments.id}' {what} every device under {' and '.join(arguments.ca)}.",
+        "azureiot device create mydevice001",
+    )
 
 
 def _enroll_device(arguments: argparse.Namespace) -> Report:
-    answer = client_of(arguments).create_enrollment(arguments.id, _certificate_in(arguments.cert),
-                                                    device_id=arguments.device_id, enabled=not arguments.disabled)
+    answer = client_of(arguments).create_enrollment(
+        arguments.id, _certificate_in(arguments.cert), device_id=arguments.device_id, enabled=not arguments.disabled
+    )
     what = "refused" if arguments.disabled else "admitted"
     thumbprint = answer["attestation"]["x509"]["clientCertificates"]["primary"]["info"]["sha256Thumbprint"]
-    return Report(answer, f"'{arguments.id}' is {what} with the certificate of SHA-256 {thumbprint}.",
-                  f"azureiot provision --registration-id {arguments.id} --cert {arguments.cert} --key FILE")
+    return Report(
+        answer,
+        f"'{arguments.id}' is {what} with the certificate of SHA-256 {thumbprint}.",
+        f"azureiot provision --registration-id {arguments.id} --cert {arguments.cert} --key FILE",
+    )
 
 
 def _list_enrollments(arguments: argparse.Namespace) -> Report:
     client = client_of(arguments)
     groups, enrollments = client.groups(), client.enrollments()
     rows = [["group", one["enrollmentGroupId"], one["provisioningStatus"], _group_basis(one)] for one in groups]
-    rows += [["device", one["registrationId"], one["provisioningStatus"],
-              _thumbprints(one["attestation"]["x509"]["clientCertificates"])] for one in enrollments]
-    return _listing({"enrollmentGroups": groups, "enrollments": enrollments}, ["KIND", "ID", "STATUS", "BY"], rows,
-                    "Nothing is enrolled.", "azureiot service enroll group my-devices --ca NAME")
+    rows += [
+        [
+            "device",
+            one["registrationId"],
+            one["provisioningStatus"],
+            _thumbprints(one["attestation"]["x509"]["clientCertificates"]),
+        ]
+        for one in enrollments
+    ]
+    return _listing(
+        {"enrollmentGroups": groups, "enrollments": enrollments},
+        ["KIND", "ID", "STATUS", "BY"],
+        rows,
+        "Nothing is enrolled.",
+        "azureiot service enroll group my-devices --ca NAME",
+    )
 
 
 def _delete_enrollment(arguments: argparse.Namespace) -> Report:
     client, id = client_of(arguments), arguments.id
-    kinds = [arguments.kind] if arguments.kind else [
-        *("group" for one in client.groups() if one["enrollmentGroupId"] == id),
-        *("device" for one in client.enrollments() if one["registrationId"].lower() == id.lower()),
-    ]
+    kinds = (
+        [arguments.kind]
+        if arguments.kind
+        else [
+            *("group" for one in client.groups() if one["enrollmentGroupId"] == id),
+            *("device" for one in client.enrollments() if one["registrationId"].lower() == id.lower()),
+        ]
+    )
     if not kinds:
         raise UserError(f"There is no enrollment '{id}'.", "See azureiot service enroll list.")
     if len(kinds) > 1:
         raise UserError(f"'{id}' is both a group and a device.", "Say which with --group or --device.")
     (client.delete_group if kinds[0] == "group" else client.delete_enrollment)(id)
-    return Report({"deleted": id, "kind": kinds[0]}, f"Deleted the enrollment of the {kinds[0]} '{id}'.",
-                  "a device that is already assigned stays known to its hub: azureiot service devices")
+    return Report(
+        {"deleted": id, "kind": kinds[0]},
+        f"Deleted the enrollment of the {kinds[0]} '{id}'.",
+        "a device that is already assigned stays known to its hub: azureiot service devices",
+    )
 
 
 def _registrations(arguments: argparse.Namespace) -> Report:
     registrations = client_of(arguments).registrations(arguments.group)
-    rows = [[one["registrationId"], one["status"], one["assignedHub"], one["deviceId"],
-             one["x509"]["enrollmentGroupId"] or "(individual)", _seconds(one["lastUpdatedDateTimeUtc"])]
-            for one in registrations]
-    return _listing(registrations, ["REGISTRATION", "STATUS", "HUB", "DEVICE", "GROUP", "UPDATED (UTC)"], rows,
-                    "No device has registered.", "azureiot provision --pfx certs/mydevice001.pfx")
+    rows = [
+        [
+            one["registrationId"],
+            one["status"],
+            one["assignedHub"],
+            one["deviceId"],
+            one["x509"]["enrollmentGroupId"] or "(individual)",
+            _seconds(one["lastUpdatedDateTimeUtc"]),
+        ]
+        for one in registrations
+    ]
+    return _listing(
+        registrations,
+        ["REGISTRATION", "STATUS", "HUB", "DEVICE", "GROUP", "UPDATED (UTC)"],
+        rows,
+        "No device has registered.",
+        "azureiot provision --pfx certs/mydevice001.pfx",
+    )
 
 
 def _devices(arguments: argparse.Namespace) -> Report:
     devices = client_of(arguments).devices()
-    rows = [[one["deviceId"], one["hub"], one["status"], one["authentication"]["x509Thumbprint"]["primaryThumbprint"]]
-            for one in devices]
-    return _listing(devices, ["DEVICE", "HUB", "STATUS", "SHA-256 OF ITS CERTIFICATE"], rows,
-                    "The hubs know no device.", "azureiot provision --pfx certs/mydevice001.pfx")
+    rows = [
+        [one["deviceId"], one["hub"], one["status"], one["authentication"]["x509Thumbprint"]["primaryThumbprint"]]
+        for one in devices
+    ]
+    return _listing(
+        devices,
+        ["DEVICE", "HUB", "STATUS", "SHA-256 OF ITS CERTIFICATE"],
+        rows,
+        "The hubs know no device.",
+        "azureiot provision --pfx certs/mydevice001.pfx",
+    )
 
 
 def _change_device(arguments: argparse.Namespace) -> Report:

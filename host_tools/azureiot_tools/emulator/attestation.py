@@ -30,8 +30,9 @@ class Refusal(Exception):
     section: where the rule stands.
     """
 
-    def __init__(self, message: str, reason: str, *, status: int = 401, error_code: int = 401002,
-                 section: str = SECTION) -> None:
+    def __init__(
+        self, message: str, reason: str, *, status: int = 401, error_code: int = 401002, section: str = SECTION
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.error_code = error_code
@@ -80,8 +81,13 @@ def attest(registry: Registry, registration_id: str, chain: Sequence[bytes], now
     individual = registry.enrollment(registration_id)
     if individual is not None:
         _check_individual(individual, path, now)
-        return Attested(individual, individual.registration_id, individual.device_id or individual.registration_id,
-                        leaf.sha1, leaf.sha256)
+        return Attested(
+            individual,
+            individual.registration_id,
+            individual.device_id or individual.registration_id,
+            leaf.sha1,
+            leaf.sha256,
+        )
     group = _find_group(registry.groups(), path, now)
     return Attested(group, registration_id, registration_id, leaf.sha1, leaf.sha256)
 
@@ -108,29 +114,38 @@ def _read_chain(registration_id: str, chain: Sequence[bytes]) -> list[Certificat
         try:
             sent.append(Certificate.read(der))
         except UnreadableCertificate as error:
-            raise Refusal(INVALID_CERTIFICATE,
-                          f"Certificate {position} of the chain cannot be read: {error}.") from None
+            raise Refusal(
+                INVALID_CERTIFICATE, f"Certificate {position} of the chain cannot be read: {error}."
+            ) from None
     return sent
 
 
 def _check_common_name(leaf: Certificate, registration_id: str) -> None:
     names = leaf.common_names
     if len(names) != 1:
-        raise Refusal(UNAUTHORIZED, f"The leaf's subject '{leaf.name}' has {len(names)} common names; it must have "
-                                    f"one, the registration id '{registration_id}'.")
+        raise Refusal(
+            UNAUTHORIZED,
+            f"The leaf's subject '{leaf.name}' has {len(names)} common names; it must have "
+            f"one, the registration id '{registration_id}'.",
+        )
     if names[0].lower() != registration_id.lower():
-        raise Refusal(UNAUTHORIZED, f"The leaf's common name '{names[0]}' is not the registration id "
-                                    f"'{registration_id}'.")
+        raise Refusal(
+            UNAUTHORIZED, f"The leaf's common name '{names[0]}' is not the registration id '{registration_id}'."
+        )
 
 
 def _check_dates(certificate: Certificate, now: datetime) -> None:
     if now < certificate.starts:
-        raise Refusal(INVALID_CERTIFICATE,
-                      f"'{certificate.name}' is not valid before {certificate.starts:%Y-%m-%d %H:%M} UTC, and it is "
-                      f"{now:%Y-%m-%d %H:%M}. Look at the clock of the machine that issued it.")
+        raise Refusal(
+            INVALID_CERTIFICATE,
+            f"'{certificate.name}' is not valid before {certificate.starts:%Y-%m-%d %H:%M} UTC, and it is "
+            f"{now:%Y-%m-%d %H:%M}. Look at the clock of the machine that issued it.",
+        )
     if now > certificate.ends:
-        raise Refusal(INVALID_CERTIFICATE,
-                      f"'{certificate.name}' expired at {certificate.ends:%Y-%m-%d %H:%M} UTC. Issue it anew.")
+        raise Refusal(
+            INVALID_CERTIFICATE,
+            f"'{certificate.name}' expired at {certificate.ends:%Y-%m-%d %H:%M} UTC. Issue it anew.",
+        )
 
 
 def _path(sent: list[Certificate], uploaded: dict[bytes, CaCertificate], now: datetime) -> list[_Link]:
@@ -156,9 +171,11 @@ def _path(sent: list[Certificate], uploaded: dict[bytes, CaCertificate], now: da
         elif namesakes:
             record = namesakes[0].uploaded
             whose = f"uploaded as '{record.name}'" if record else "sent by the device"
-            raise Refusal(NO_MATCH if record else INVALID_CERTIFICATE,
-                          f"'{lower.name}' names the issuer '{lower.issuer_name}', but the certificate of that name "
-                          f"({whose}) has another key: its signature does not verify.")
+            raise Refusal(
+                NO_MATCH if record else INVALID_CERTIFICATE,
+                f"'{lower.name}' names the issuer '{lower.issuer_name}', but the certificate of that name "
+                f"({whose}) has another key: its signature does not verify.",
+            )
         else:
             break
     return path
@@ -169,11 +186,18 @@ def _check_individual(enrollment: IndividualEnrollment, path: list[_Link], now: 
         return  # it blocks the device whatever it presents (rules 2 and 4)
     leaf = path[0].certificate
     if leaf.der not in enrollment.certificates:
-        raise Refusal(UNAUTHORIZED, f"'{enrollment.registration_id}' has an individual enrollment, and the leaf it "
-                                    f"presented (SHA-256 {leaf.sha256}) is none of that enrollment's certificates.")
+        raise Refusal(
+            UNAUTHORIZED,
+            f"'{enrollment.registration_id}' has an individual enrollment, and the leaf it "
+            f"presented (SHA-256 {leaf.sha256}) is none of that enrollment's certificates.",
+        )
     if not leaf.self_signed:
-        _check_up_to_verified(path, 1, now, "An individual enrollment whose leaf was issued by a CA needs a verified "
-                                            "certificate in its chain.")
+        _check_up_to_verified(
+            path,
+            1,
+            now,
+            "An individual enrollment whose leaf was issued by a CA needs a verified certificate in its chain.",
+        )
 
 
 def _find_group(groups: list[EnrollmentGroup], path: list[_Link], now: datetime) -> EnrollmentGroup:
@@ -181,13 +205,14 @@ def _find_group(groups: list[EnrollmentGroup], path: list[_Link], now: datetime)
     for position, link in enumerate(path[1:], start=1):
         for group in groups:
             if link.certificate.der in group.signing_certificates:
-                _check_up_to_verified(path, position, now, f"The certificate of group '{group.id}' must roll up to a "
-                                                           "verified CA.")
+                _check_up_to_verified(
+                    path, position, now, f"The certificate of group '{group.id}' must roll up to a verified CA."
+                )
                 return group
             if link.uploaded is not None and link.uploaded.name in group.ca_names:
                 if not link.verified:
                     raise Refusal(CA_NOT_FOUND, f"Group '{group.id}' admits nobody now. {_not_verified(link.uploaded)}")
-                _check_issuers(path[1:position + 1], now)
+                _check_issuers(path[1 : position + 1], now)
                 return group
     raise _no_group(path)
 
@@ -196,7 +221,7 @@ def _check_up_to_verified(path: list[_Link], start: int, now: datetime, rule: st
     """The path must reach a verified CA at `start` or above, and hold up to there."""
     for position in range(start, len(path)):
         if path[position].verified:
-            return _check_issuers(path[1:position + 1], now)
+            return _check_issuers(path[1 : position + 1], now)
     raise Refusal(CA_NOT_FOUND, f"{rule} {_what_is_missing(path)}")
 
 
@@ -205,24 +230,36 @@ def _check_issuers(links: list[_Link], now: datetime) -> None:
     for below, link in enumerate(links):
         certificate = link.certificate
         if not certificate.is_ca:
-            raise Refusal(INVALID_CERTIFICATE, f"'{certificate.name}' issued a certificate of the chain, and is not a "
-                                               "CA by its basic constraints and key usage.")
+            raise Refusal(
+                INVALID_CERTIFICATE,
+                f"'{certificate.name}' issued a certificate of the chain, and is not a "
+                "CA by its basic constraints and key usage.",
+            )
         if certificate.path_length is not None and below > certificate.path_length:
-            raise Refusal(INVALID_CERTIFICATE, f"'{certificate.name}' allows {certificate.path_length} CAs below it "
-                                               f"(path length), and the chain has {below}.")
+            raise Refusal(
+                INVALID_CERTIFICATE,
+                f"'{certificate.name}' allows {certificate.path_length} CAs below it "
+                f"(path length), and the chain has {below}.",
+            )
         _check_dates(certificate, now)
 
 
 def _no_group(path: list[_Link]) -> Refusal:
     leaf = path[0].certificate
     if leaf.self_signed:
-        return Refusal(UNAUTHORIZED, f"'{leaf.name}' is self-signed, so only an individual enrollment can admit it; "
-                                     "there is none: azureiot service enroll device REGISTRATION_ID --cert FILE")
+        return Refusal(
+            UNAUTHORIZED,
+            f"'{leaf.name}' is self-signed, so only an individual enrollment can admit it; "
+            "there is none: azureiot service enroll device REGISTRATION_ID --cert FILE",
+        )
     for link in path[1:]:
         if link.uploaded is not None and link.verified:
             name = link.uploaded.name
-            return Refusal(NO_MATCH, f"The chain leads to the verified CA '{name}', but there is no enrollment for it: "
-                                     f"azureiot service enroll group ID --ca {name}")
+            return Refusal(
+                NO_MATCH,
+                f"The chain leads to the verified CA '{name}', but there is no enrollment for it: "
+                f"azureiot service enroll group ID --ca {name}",
+            )
     return Refusal(CA_NOT_FOUND, f"No enrollment applies. {_what_is_missing(path)}")
 
 
@@ -234,8 +271,10 @@ def _what_is_missing(path: list[_Link]) -> str:
     top = path[-1].certificate
     if top.self_signed:
         return f"The chain ends at '{top.name}', which is not uploaded: azureiot service cert upload FILE"
-    return (f"'{top.name}' was issued by '{top.issuer_name}', which the device did not send and which is not uploaded. "
-            "A device sends its leaf and every intermediate up to a verified CA.")
+    return (
+        f"'{top.name}' was issued by '{top.issuer_name}', which the device did not send and which is not uploaded. "
+        "A device sends its leaf and every intermediate up to a verified CA."
+    )
 
 
 def _not_verified(ca: CaCertificate) -> str:

@@ -138,8 +138,15 @@ class _Mailbox(asyncio.Queue[Event]):
             return self._waiting.popleft()
         count, self._lost = self._lost, 0
         # Numbered like the last one lost, so that a reader that resumes from here misses nothing more.
-        return Event(self._waiting[0].sequence - 1, self._now(), "lost", "",
-                     f"this reader was too slow: {count} events were left out", "", {"count": count})
+        return Event(
+            self._waiting[0].sequence - 1,
+            self._now(),
+            "lost",
+            "",
+            f"this reader was too slow: {count} events were left out",
+            "",
+            {"count": count},
+        )
 
 
 def printable(text: str) -> str:

@@ -130,13 +130,20 @@ class Telemetry:
             payload, encoding = self.payload.decode(), "utf-8"
         except UnicodeDecodeError:
             payload, encoding = base64.b64encode(self.payload).decode(), "base64"
-        return {"sequence": self.sequence, "hub": self.hub, "deviceId": self.device_id,
-                "payload": payload, "payloadEncoding": encoding,
-                "properties": {**self.properties, **self.system}, "enqueuedTimeUtc": utc_text(self.enqueued)}
+        return {
+            "sequence": self.sequence,
+            "hub": self.hub,
+            "deviceId": self.device_id,
+            "payload": payload,
+            "payloadEncoding": encoding,
+            "properties": {**self.properties, **self.system},
+            "enqueuedTimeUtc": utc_text(self.enqueued),
+        }
 
 
-Record = TypeVar("Record", CaCertificate, EnrollmentGroup, IndividualEnrollment, Registration, DeviceIdentity,
-                 Telemetry)
+Record = TypeVar(
+    "Record", CaCertificate, EnrollmentGroup, IndividualEnrollment, Registration, DeviceIdentity, Telemetry
+)
 
 
 class Registry:
@@ -305,8 +312,10 @@ class _Table(Generic[Record]):
         self._name = record.__name__
         types = get_type_hints(record)
         self._columns = {field.name: types[field.name] for field in fields(record)}
-        columns = ", ".join(f"{name} {_sql_type(type_, collation if name in record.KEY else 'BINARY')}"
-                            for name, type_ in self._columns.items())
+        columns = ", ".join(
+            f"{name} {_sql_type(type_, collation if name in record.KEY else 'BINARY')}"
+            for name, type_ in self._columns.items()
+        )
         db.execute(f"CREATE TABLE IF NOT EXISTS {self._name} ({columns}, PRIMARY KEY ({', '.join(record.KEY)}))")
 
     def put(self, record: Record, **changes: object) -> None:

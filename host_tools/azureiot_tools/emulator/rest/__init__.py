@@ -17,8 +17,14 @@ from azureiot_tools.emulator.rest import certificates, devices, enrollments, gua
 from azureiot_tools.emulator.rest.service import SERVICE, Service
 
 
-def build(registry: Registry, events: Events, *, hubs: Sequence[str], now: Callable[[], datetime],
-          allowed_hosts: Callable[[], set[str]]) -> web.Application:
+def build(
+    registry: Registry,
+    events: Events,
+    *,
+    hubs: Sequence[str],
+    now: Callable[[], datetime],
+    allowed_hosts: Callable[[], set[str]],
+) -> web.Application:
     """The application, to be run with aiohttp's AppRunner in the emulator's event loop.
 
     hubs: the names of the linked hubs, the default first. allowed_hosts: the values of the Host header that are this

@@ -12,15 +12,7 @@ from aiohttp import web
 
 from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
 from azureiot_tools.emulator.registry import CaCertificate, utc_text
-from azureiot_tools.emulator.rest.service import (
-    ApiError,
-    check_if_match,
-    etag,
-    invalid,
-    json_object,
-    service_of,
-    take,
-)
+from azureiot_tools.emulator.rest.service import ApiError, check_if_match, etag, invalid, json_object, service_of, take
 
 MOST_CERTIFICATES = 25  # docs/protocol.md §2.6
 
@@ -41,8 +33,10 @@ async def put(request: web.Request) -> web.Response:
     body = await json_object(request)
     certificate = read_certificate(take(body, "properties.certificate", str, ""), "properties.certificate")
     if not certificate.is_ca:
-        raise invalid(f"'{certificate.name}' is not a CA certificate (basic constraints, key usage). Upload the one "
-                      "that issues your devices' certificates.")
+        raise invalid(
+            f"'{certificate.name}' is not a CA certificate (basic constraints, key usage). Upload the one "
+            "that issues your devices' certificates."
+        )
     verified: bool = take(body, "properties.isVerified", bool, False)
     old = service.registry.certificate(name)
     check_if_match(request, old)
@@ -96,8 +90,10 @@ async def verify(request: web.Request) -> web.Response:
         raise invalid(f"The verification certificate was not signed by the key of '{record.name}'.")
     now = service.now()
     if not proof.starts <= now <= proof.ends:
-        raise invalid(f"The verification certificate is valid from {proof.starts:%Y-%m-%d %H:%M} to "
-                      f"{proof.ends:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}.")
+        raise invalid(
+            f"The verification certificate is valid from {proof.starts:%Y-%m-%d %H:%M} to "
+            f"{proof.ends:%Y-%m-%d %H:%M} UTC, and it is {now:%Y-%m-%d %H:%M}."
+        )
     record = replace(record, verified=True, verification_code=None, updated=now)
     service.registry.put_certificate(record)
     service.events.publish("emulator", "", f"the CA '{record.name}' is verified", "docs/protocol.md §2.6")
@@ -120,10 +116,16 @@ def read_certificate(text: str, where: str) -> Certificate:
 def info(der: bytes) -> dict[str, str | int]:
     """`X509CertificateInfo` (docs/protocol.md §1.5)."""
     certificate = Certificate.read(der)
-    return {"subjectName": certificate.name, "issuerName": certificate.issuer_name,
-            "sha1Thumbprint": certificate.sha1, "sha256Thumbprint": certificate.sha256,
-            "notBeforeUtc": utc_text(certificate.starts), "notAfterUtc": utc_text(certificate.ends),
-            "serialNumber": f"{certificate.x509.serial_number:X}", "version": certificate.x509.version.value + 1}
+    return {
+        "subjectName": certificate.name,
+        "issuerName": certificate.issuer_name,
+        "sha1Thumbprint": certificate.sha1,
+        "sha256Thumbprint": certificate.sha256,
+        "notBeforeUtc": utc_text(certificate.starts),
+        "notAfterUtc": utc_text(certificate.ends),
+        "serialNumber": f"{certificate.x509.serial_number:X}",
+        "version": certificate.x509.version.value + 1,
+    }
 
 
 def _named(request: web.Request) -> CaCertificate:
@@ -136,14 +138,18 @@ def _named(request: web.Request) -> CaCertificate:
 
 def _shown(record: CaCertificate) -> dict[str, object]:
     certificate = Certificate.read(record.der)
-    return {"name": record.name, "etag": etag(record), "properties": {
-        "subject": certificate.name,
-        "expiry": utc_text(certificate.ends),
-        "thumbprint": certificate.sha1,
-        "sha256Thumbprint": certificate.sha256,
-        "isVerified": record.verified,
-        "verificationCode": record.verification_code,
-        "certificate": base64.b64encode(record.der).decode(),
-        "created": utc_text(record.created),
-        "updated": utc_text(record.updated),
-    }}
+    return {
+        "name": record.name,
+        "etag": etag(record),
+        "properties": {
+            "subject": certificate.name,
+            "expiry": utc_text(certificate.ends),
+            "thumbprint": certificate.sha1,
+            "sha256Thumbprint": certificate.sha256,
+            "isVerified": record.verified,
+            "verificationCode": record.verification_code,
+            "certificate": base64.b64encode(record.der).decode(),
+            "created": utc_text(record.created),
+            "updated": utc_text(record.updated),
+        },
+    }

@@ -55,9 +55,15 @@ async def put(request: web.Request) -> web.Response:
     old = _find(request)
     check_if_match(request, old)
     now = service.now()
-    device = DeviceIdentity(old.hub if old else _hub(request), device_id,
-                            old.generation_id if old else str(secrets.randbits(60)), status == "enabled", thumbprints,
-                            old.created if old else now, now)
+    device = DeviceIdentity(
+        old.hub if old else _hub(request),
+        device_id,
+        old.generation_id if old else str(secrets.randbits(60)),
+        status == "enabled",
+        thumbprints,
+        old.created if old else now,
+        now,
+    )
     service.registry.put_device(device)
     return web.json_response(_shown(device))
 
@@ -79,8 +85,10 @@ def _find(request: web.Request) -> DeviceIdentity | None:
     # From the registry, not service.hubs: a hub that is no longer linked keeps its devices.
     found = [device for device in registry.devices() if device.device_id == device_id]
     if len(found) > 1:
-        raise invalid(f"The device '{device_id}' is on several hubs; say which with ?hub=: "
-                      f"{', '.join(device.hub for device in found)}.")
+        raise invalid(
+            f"The device '{device_id}' is on several hubs; say which with ?hub=: "
+            f"{', '.join(device.hub for device in found)}."
+        )
     return found[0] if found else None
 
 
@@ -116,9 +124,16 @@ def _thumbprints(body: dict[str, Any]) -> tuple[str, ...]:
 
 def _shown(device: DeviceIdentity) -> dict[str, object]:
     primary, secondary = (*device.thumbprints, None, None)[:2]
-    return {"deviceId": device.device_id, "hub": device.hub, "generationId": device.generation_id,
-            "status": "enabled" if device.enabled else "disabled",
-            "authentication": {"type": device.authentication,
-                               "x509Thumbprint": {"primaryThumbprint": primary, "secondaryThumbprint": secondary}},
-            "createdDateTimeUtc": utc_text(device.created), "lastUpdatedDateTimeUtc": utc_text(device.updated),
-            "etag": etag(device)}
+    return {
+        "deviceId": device.device_id,
+        "hub": device.hub,
+        "generationId": device.generation_id,
+        "status": "enabled" if device.enabled else "disabled",
+        "authentication": {
+            "type": device.authentication,
+            "x509Thumbprint": {"primaryThumbprint": primary, "secondaryThumbprint": secondary},
+        },
+        "createdDateTimeUtc": utc_text(device.created),
+        "lastUpdatedDateTimeUtc": utc_text(device.updated),
+        "etag": etag(device),
+    }

@@ -43,8 +43,10 @@ async def put_group(request: web.Request) -> web.Response:
     names = _slots(body, "attestation.x509.caReferences", "")
     signing = _slots(body, "attestation.x509.signingCertificates", ".certificate")
     if bool(names) == bool(signing):
-        raise invalid("An enrollment group needs attestation.x509.caReferences (names of uploaded CAs) or "
-                      "attestation.x509.signingCertificates, and not both.")
+        raise invalid(
+            "An enrollment group needs attestation.x509.caReferences (names of uploaded CAs) or "
+            "attestation.x509.signingCertificates, and not both."
+        )
     for name in names.values():
         _check_ca(service, name)
     ders = []
@@ -58,8 +60,16 @@ async def put_group(request: web.Request) -> web.Response:
     if old is None and len(service.registry.groups()) >= MOST_GROUPS:
         raise ApiError(403002, f"DPS holds {MOST_GROUPS} X.509 enrollment groups at most. Delete one first.")
     now = service.now()
-    group = EnrollmentGroup(id, tuple(names.values()), tuple(ders), _enabled(body), _hubs(body, service),
-                            take(body, "initialTwin", dict), old.created if old else now, now)
+    group = EnrollmentGroup(
+        id,
+        tuple(names.values()),
+        tuple(ders),
+        _enabled(body),
+        _hubs(body, service),
+        take(body, "initialTwin", dict),
+        old.created if old else now,
+        now,
+    )
     service.registry.put_group(group)
     return web.json_response(_group_shown(group))
 
@@ -90,8 +100,10 @@ async def put_enrollment(request: web.Request) -> web.Response:
     body = await json_object(request)
     require_same(body, "registrationId", id)
     _check_unsupported(body)
-    leaves = {where: read_certificate(text, where)
-              for where, text in _slots(body, "attestation.x509.clientCertificates", ".certificate").items()}
+    leaves = {
+        where: read_certificate(text, where)
+        for where, text in _slots(body, "attestation.x509.clientCertificates", ".certificate").items()
+    }
     if not leaves:
         raise invalid("An individual enrollment needs attestation.x509.clientCertificates.primary.certificate.")
     for where, leaf in leaves.items():
@@ -103,9 +115,16 @@ async def put_enrollment(request: web.Request) -> web.Response:
     old = service.registry.enrollment(id)
     check_if_match(request, old)
     now = service.now()
-    enrollment = IndividualEnrollment(id, device_id, tuple(leaf.der for leaf in leaves.values()), _enabled(body),
-                                      _hubs(body, service), take(body, "initialTwin", dict),
-                                      old.created if old else now, now)
+    enrollment = IndividualEnrollment(
+        id,
+        device_id,
+        tuple(leaf.der for leaf in leaves.values()),
+        _enabled(body),
+        _hubs(body, service),
+        take(body, "initialTwin", dict),
+        old.created if old else now,
+        now,
+    )
     service.registry.put_enrollment(enrollment)
     return web.json_response(_enrollment_shown(enrollment))
 
@@ -144,8 +163,10 @@ def _check_ca(service: Service, name: str) -> None:
     if certificate is None:
         raise invalid(f"No CA certificate '{name}' is uploaded: azureiot service cert upload FILE --name {name}")
     if not certificate.verified:
-        raise invalid(f"The CA certificate '{name}' is not verified, and an unverified CA cannot carry an enrollment "
-                      f"group: azureiot service cert code {name}")
+        raise invalid(
+            f"The CA certificate '{name}' is not verified, and an unverified CA cannot carry an enrollment "
+            f"group: azureiot service cert code {name}"
+        )
 
 
 def _slots(body: dict[str, Any], path: str, suffix: str) -> dict[str, str]:
@@ -195,21 +216,36 @@ async def _check_query(request: web.Request, table: str) -> None:
 def _group_shown(group: EnrollmentGroup) -> dict[str, object]:
     slots = ("primary", "secondary")
     x509: dict[str, object] = (
-        {"caReferences": dict(zip(slots, group.ca_names, strict=False))} if group.ca_names else
-        {"signingCertificates": {slot: {"info": info(der)}
-                                 for slot, der in zip(slots, group.signing_certificates, strict=False)}})
+        {"caReferences": dict(zip(slots, group.ca_names, strict=False))}
+        if group.ca_names
+        else {
+            "signingCertificates": {
+                slot: {"info": info(der)} for slot, der in zip(slots, group.signing_certificates, strict=False)
+            }
+        }
+    )
     return {"enrollmentGroupId": group.id, "attestation": {"type": "x509", "x509": x509}, **_common(group)}
 
 
 def _enrollment_shown(enrollment: IndividualEnrollment) -> dict[str, object]:
-    certificates = {slot: {"info": info(der)}
-                    for slot, der in zip(("primary", "secondary"), enrollment.certificates, strict=False)}
-    return {"registrationId": enrollment.registration_id, "deviceId": enrollment.device_id,
-            "attestation": {"type": "x509", "x509": {"clientCertificates": certificates}}, **_common(enrollment)}
+    certificates = {
+        slot: {"info": info(der)} for slot, der in zip(("primary", "secondary"), enrollment.certificates, strict=False)
+    }
+    return {
+        "registrationId": enrollment.registration_id,
+        "deviceId": enrollment.device_id,
+        "attestation": {"type": "x509", "x509": {"clientCertificates": certificates}},
+        **_common(enrollment),
+    }
 
 
 def _common(record: EnrollmentGroup | IndividualEnrollment) -> dict[str, object]:
-    return {"provisioningStatus": "enabled" if record.enabled else "disabled", "allocationPolicy": "hashed",
-            "iotHubs": list(record.hubs), "initialTwin": record.initial_twin,
-            "createdDateTimeUtc": utc_text(record.created), "lastUpdatedDateTimeUtc": utc_text(record.updated),
-            "etag": etag(record)}
+    return {
+        "provisioningStatus": "enabled" if record.enabled else "disabled",
+        "allocationPolicy": "hashed",
+        "iotHubs": list(record.hubs),
+        "initialTwin": record.initial_twin,
+        "createdDateTimeUtc": utc_text(record.created),
+        "lastUpdatedDateTimeUtc": utc_text(record.updated),
+        "etag": etag(record),
+    }

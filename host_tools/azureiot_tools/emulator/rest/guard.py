@@ -97,5 +97,7 @@ def _error(request: web.Request, status: int, code: int, message: str) -> web.Re
     """docs/protocol.md §1.5, `ProvisioningServiceErrorDetails`."""
     service = request.app.get(SERVICE)
     now = service.now() if service else datetime.now(UTC)
-    return web.json_response({"errorCode": code, "trackingId": str(uuid.uuid4()), "message": message,
-                              "timestampUtc": utc_text(now)}, status=status)
+    return web.json_response(
+        {"errorCode": code, "trackingId": str(uuid.uuid4()), "message": message, "timestampUtc": utc_text(now)},
+        status=status,
+    )

@@ -22,11 +22,13 @@ routes = web.RouteTableDef()
 @routes.get("/")
 async def about(request: web.Request) -> web.Response:
     service = service_of(request)
-    return web.json_response({
-        "name": "azureiot emulator: service API of a local DPS and IoT Hub, for development",
-        "hubs": list(service.hubs),
-        "paths": sorted({resource.canonical for resource in request.app.router.resources()}),
-    })
+    return web.json_response(
+        {
+            "name": "azureiot emulator: service API of a local DPS and IoT Hub, for development",
+            "hubs": list(service.hubs),
+            "paths": sorted({resource.canonical for resource in request.app.router.resources()}),
+        }
+    )
 
 
 @routes.get("/telemetry/{id}")
@@ -45,7 +47,7 @@ async def events(request: web.Request) -> web.Response:
     limit = whole_number(request, "limit", 100, REMEMBERED)
     wanted = _filter(request)
     found = [event for event in service_of(request).events.recent(after, REMEMBERED) if wanted(event)]
-    return web.json_response([_shown(event) for event in found[len(found) - min(limit, len(found)):]])
+    return web.json_response([_shown(event) for event in found[len(found) - min(limit, len(found)) :]])
 
 
 @routes.get("/stream")
@@ -56,8 +58,9 @@ async def stream(request: web.Request) -> web.StreamResponse:
     resumes = "after" in request.query or "Last-Event-ID" in request.headers
     last = request.headers.get("Last-Event-ID", "0")
     after = whole_number(request, "after", int(last) if last.isdecimal() else 0, LARGEST_SEQUENCE)
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store",
-                                           "X-Content-Type-Options": "nosniff"})
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    )
     task = asyncio.current_task()
     assert task is not None
     service.streams.add(task)
@@ -105,5 +108,12 @@ def _frame(event: Event) -> bytes:
 
 
 def _shown(event: Event) -> dict[str, object]:
-    return {"sequence": event.sequence, "timeUtc": utc_text(event.time), "kind": event.kind,
-            "deviceId": event.device_id, "text": event.text, "section": event.section, "detail": event.detail}
+    return {
+        "sequence": event.sequence,
+        "timeUtc": utc_text(event.time),
+        "kind": event.kind,
+        "deviceId": event.device_id,
+        "text": event.text,
+        "section": event.section,
+        "detail": event.detail,
+    }

@@ -43,10 +43,19 @@ def _named(request: web.Request) -> Registration:
 
 
 def _shown(one: Registration) -> dict[str, object]:
-    return {"registrationId": one.registration_id, "deviceId": one.device_id, "assignedHub": one.assigned_hub,
-            "status": one.status, "substatus": one.substatus,
-            "errorCode": one.error_code, "errorMessage": one.error_message,
-            "x509": {"enrollmentGroupId": one.enrollment_group_id,
-                     "certificateInfo": {"sha1Thumbprint": one.leaf_sha1, "sha256Thumbprint": one.leaf_sha256}},
-            "createdDateTimeUtc": utc_text(one.created), "lastUpdatedDateTimeUtc": utc_text(one.updated),
-            "etag": one.etag}
+    return {
+        "registrationId": one.registration_id,
+        "deviceId": one.device_id,
+        "assignedHub": one.assigned_hub,
+        "status": one.status,
+        "substatus": one.substatus,
+        "errorCode": one.error_code,
+        "errorMessage": one.error_message,
+        "x509": {
+            "enrollmentGroupId": one.enrollment_group_id,
+            "certificateInfo": {"sha1Thumbprint": one.leaf_sha1, "sha256Thumbprint": one.leaf_sha256},
+        },
+        "createdDateTimeUtc": utc_text(one.created),
+        "lastUpdatedDateTimeUtc": utc_text(one.updated),
+        "etag": one.etag,
+    }

@@ -106,8 +106,9 @@ def require_same(body: dict[str, Any], name: str, in_path: str) -> None:
 def check_id(what: str, value: str) -> str:
     """An id as DPS takes it (docs/protocol.md §1.2). Raises ApiError."""
     if not re.fullmatch(r"[A-Za-z0-9._:-]{0,127}[A-Za-z0-9-]", value, re.ASCII):
-        raise invalid(f"'{value}' cannot be a {what}: 1 to 128 letters, digits and - . _ : and at the end a letter, "
-                      "a digit or -.")
+        raise invalid(
+            f"'{value}' cannot be a {what}: 1 to 128 letters, digits and - . _ : and at the end a letter, a digit or -."
+        )
     return value
 
 
