@@ -1,4 +1,4 @@
-"""What goes wrong for a user who provisions a device: each cause is one clear sentence, exit 1, and leaves nothing behind."""
+"""What goes wrong for a user who provisions a device: each cause is one clear sentence, exit 1, and changes nothing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
-from tls_server import serving
 
 from azureiot_tools import cli
 from azureiot_tools.certificates import authority, pfx
 from azureiot_tools.certificates.credential import Credential, key_to_pem, to_pem
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
 from azureiot_tools.service import ServiceClient
+from tls_server import serving
 
 PASSWORD = "correct horse"
 
@@ -122,7 +122,9 @@ def enroll(world: World) -> None:
     upload(world).create_group("group", ["root"])
 
 
-def test_the_good_case_and_settings_from_every_source(world: World, runtime: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_good_case_and_settings_from_every_source(
+    world: World, runtime: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     enroll(world)
     code, out, err = world.provision(runtime=runtime)
     assert (code, err) == (0, "")
@@ -266,7 +268,9 @@ def test_files_and_values_that_are_wrong(world: World, arguments: tuple[str, ...
     assert said in world.refused(*arguments)
 
 
-@pytest.mark.parametrize("content", ['{"port": "8883"}', '{"id_scope": 5}', "[]", '"text"', "", "\x00", '{"port": true}'])
+@pytest.mark.parametrize(
+    "content", ['{"port": "8883"}', '{"id_scope": 5}', "[]", '"text"', "", "\x00", '{"port": true}']
+)
 def test_settings_of_the_wrong_kind(world: World, content: str) -> None:
     (world.folder / "settings.json").write_text(content)
     assert "settings.json" in world.refused()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from azureiot_tools import cli
 from azureiot_tools.simulator import unix_port
+from conftest import ROOT
 
 
 def demo(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -52,9 +54,28 @@ def test_the_story_on_both_runtimes(micropython: Path, tmp_path: Path) -> None:
     password = (kept / "password.txt").read_text().strip()
     assert password not in done.stdout
     assert "PRIVATE KEY" not in done.stdout
-    for secret in ("password.txt", "settings.json", "certs/mydevice001.key", "certs/mydevice001.pfx", "certs/ca/root.key"):
+    for secret in (
+        "password.txt",
+        "settings.json",
+        "certs/mydevice001.key",
+        "certs/mydevice001.pfx",
+        "certs/ca/root.key",
+    ):
         assert (kept / secret).stat().st_mode & 0o077 == 0, secret
     assert password not in (kept / "emulator.log").read_text()
+
+
+def test_the_documentation_shows_what_it_prints(micropython: Path, tmp_path: Path) -> None:
+    assert micropython
+    documented = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
+    assert skeleton(documented.split("```")[1]) == skeleton(demo(cwd=tmp_path).stdout)
+
+
+def skeleton(printed: str) -> list[str]:
+    """The lines of a demo with all that changes from run to run taken out."""
+    lines = [re.sub(r"\b[0-9A-F]{40,64}\b|[\d.:,-]+|true|false", "…", line) for line in printed.strip().splitlines()]
+    # Payloads come in hash order from MicroPython.
+    return [re.sub(r"\{.*\}", "{…}", line) for line in lines]
 
 
 def test_it_can_be_run_again_and_keeps_nothing_unasked(tmp_path: Path) -> None:

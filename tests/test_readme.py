@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from azureiot_tools import cli
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
+from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINKS = re.findall(r"\]\(([^)#]+)\)", README)

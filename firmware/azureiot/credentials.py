@@ -29,6 +29,14 @@ class X509:
         return _parse(self._key, encoding.private_key)
 
 
+def tls_context(credential, source: "str | bytes | None", host: str):
+    """What a link to `host` needs to verify it against `roots` and to show the credential. Raises AzureIoTError."""
+    try:
+        return runtime.tls_context(credential.certificates(), credential.private_key(), roots(source, host))
+    except ValueError as error:
+        raise AzureIoTError("The credential cannot be used: %s." % error, "credential")
+
+
 def roots(source: "str | bytes | None", host: str):
     """Yield the root certificates to trust, as DERs, one at a time.
 

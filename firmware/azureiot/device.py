@@ -92,9 +92,8 @@ class Engine:
             return
         by_dps = self._id_scope and self._registration_id
         if not self._credential or not (by_dps or (connect and self.hub and self.device_id)):
-            raise AzureIoTError(
-                "A device needs a credential, and id_scope and registration_id, or hub and device_id.", "settings"
-            )
+            needs = "A device needs a credential, and id_scope and registration_id, or hub and device_id."
+            raise AzureIoTError(needs, "settings")
         self.close()
         self._connect_after = connect
         if not connect:
@@ -146,11 +145,11 @@ class Engine:
 
     def timeout_ms(self) -> int:
         """Milliseconds until `step` must be called even if nothing happens."""
-        if self._session is None:
-            return max(0, self._left_ms())
-        if self._wait_ms is None:
-            return max(0, self._session.timeout_ms())
-        return max(0, min(self._session.timeout_ms(), self._left_ms()))
+        left_ms = self._left_ms()
+        if self._session is not None:
+            session_ms = self._session.timeout_ms()
+            left_ms = session_ms if self._wait_ms is None else min(session_ms, left_ms)
+        return max(0, left_ms)
 
     def failed(self, error: AzureIoTError) -> None:
         """Take a failure: wait for the next attempt, or raise it when there is no point in one."""
@@ -182,14 +181,7 @@ class Engine:
 
     def _open(self, host, client_id, username):
         if self._context is None:
-            try:
-                self._context = runtime.tls_context(
-                    self._credential.certificates(),
-                    self._credential.private_key(),
-                    credentials.roots(self._roots, host),
-                )
-            except ValueError as error:
-                raise AzureIoTError("The credential cannot be used: %s." % error, "credential")
+            self._context = credentials.tls_context(self._credential, self._roots, host)
         link = self._open_link(host, self._port, self._context)
         self._session = Session(link, self, self._clock, self._keep_alive_s, max_packet_bytes=self._max_packet_bytes)
         self._session.packet_id = self._packet_id
@@ -246,8 +238,6 @@ class Engine:
         if packet_id:
             self._session.acknowledge(packet_id)
         self.error = AzureIoTError("A packet of %d bytes was skipped." % packet_bytes, "oversized", True)
-
-    # Time.
 
     def _wait(self, wait_ms):
         self._since_ms = self._clock.ticks_ms()

@@ -30,6 +30,16 @@ def malformed(what: str) -> AzureIoTError:
     return AzureIoTError("The server broke the MQTT protocol: %s." % what, "mqtt", True)
 
 
+def refused(where: str, code: int) -> AzureIoTError:
+    """The error for a CONNACK with a return code other than 0 (§3.2.2.3); only 3 may pass by itself."""
+    words = "return code %d" % code
+    if code == 3:
+        words = "server unavailable"
+    elif code >= 4:
+        words = "not authorized"
+    return AzureIoTError("%s refused the connection: %s." % (where, words), "connack-%d" % code, code == 3)
+
+
 def connect(
     buffer: bytearray,
     client_id: bytes,

@@ -29,8 +29,8 @@ class Registration:
     def __init__(self, id_scope: str, registration_id: str, payload: "dict | None" = None):
         self.client_id = registration_id
         self.username = "%s/registrations/%s/api-version=%s" % (id_scope, registration_id, API_VERSION)
-        self.hub = None  # the assigned hub's host name
-        self.device_id = None
+        self.hub = ""  # the assigned hub's host name, "" until it is known
+        self.device_id = ""
         self.payload = None  # what a custom allocation returned
         self._body: "dict[str, str | dict]" = {"registrationId": registration_id}
         if payload is not None:

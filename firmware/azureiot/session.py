@@ -119,10 +119,9 @@ class Session:
         """
         if self.connected and 0 < self._keep_alive_ms * 3 // 2 < self._silent_ms():
             # The program has not called for so long that the server has dropped this client (docs/protocol.md §3.3).
-            raise self._closed()
+            raise self._over("closed the connection", "closed")
         if self._patience_ms() <= 0:
-            what = "did not answer" if self.connected else "could not be reached"
-            raise AzureIoTError("%s:%d %s in time." % (self.link.host, self.link.port, what), "timeout", True)
+            raise self._over("did not answer" if self.connected else "could not be reached", "timeout")
         mask = self.link.step()
         if mask:
             return mask
@@ -143,7 +142,7 @@ class Session:
             return WRITE  # a server that takes no PUBACK gets nothing more read
         more = self._receiver.read(self.link)
         if more is None:
-            raise self._closed()
+            raise self._over("closed the connection", "closed")
         # With more to do, the next step must come at once: writing is possible already.
         return READ | WRITE if more or self._acknowledgements or self._sent < self._to_send else READ
 
@@ -178,8 +177,8 @@ class Session:
         self._unanswered = max(0, self._unanswered - 1)
         self._answered_ms = self._clock.ticks_ms()
 
-    def _closed(self):
-        return AzureIoTError("%s:%d closed the connection." % (self.link.host, self.link.port), "closed", True)
+    def _over(self, words, code):
+        return AzureIoTError("%s:%d %s." % (self.link.host, self.link.port, words), code, True)
 
     # Packets out.
 
@@ -233,23 +232,10 @@ class Session:
         if self.connected:
             raise packets.malformed("a second CONNACK")
         if code:
-            raise AzureIoTError(
-                "%s:%d refused the connection: %s." % (self.link.host, self.link.port, _refusal(code)),
-                "connack-%d" % code,
-                code == 3,
-            )
+            raise packets.refused("%s:%d" % (self.link.host, self.link.port), code)
         self.connected = True
         self._answer()
         self._handler.on_connected(bool(flags & 1))
-
-
-def _refusal(code):
-    """MQTT 3.1.1 §3.2.2.3."""
-    if code == 5 or code == 4:
-        return "not authorized"
-    if code == 3:
-        return "server unavailable"
-    return "return code %d" % code
 
 
 def _text(buffer, start, end):

@@ -82,7 +82,8 @@ def load(arguments: argparse.Namespace) -> Settings:
         if option is not None:
             values[name] = option
     if getattr(arguments, "pfx", None):
-        values.pop("cert", None), values.pop("key", None)
+        values.pop("cert", None)
+        values.pop("key", None)
     elif getattr(arguments, "cert", None):
         values.pop("pfx", None)
     return Settings(**values)

@@ -42,8 +42,9 @@ def openssl() -> Callable[..., str]:
 
 
 @pytest.fixture
-def azureiot(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
-             tmp_path: Path) -> Callable[..., Outcome]:
+def azureiot(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Outcome]:
     """Run a certificate command in an empty working directory; no environment of the developer's leaks in."""
     monkeypatch.setattr(cli, "COMMANDS", ("ca", "device", "pfx", "cert", "roots"))
     monkeypatch.delenv("AZUREIOT_CERTS", raising=False)

@@ -16,8 +16,11 @@ from .support import mode, tree
 
 
 def three(directory: Path, version: bytes = b"new") -> list[NewFile]:
-    return [NewFile(directory / "sub" / "a.crt", b"a " + version), NewFile(directory / "b.key", b"b " + version, True),
-            NewFile(directory / "c.pfx", b"c " + version, True)]
+    return [
+        NewFile(directory / "sub" / "a.crt", b"a " + version),
+        NewFile(directory / "b.key", b"b " + version, True),
+        NewFile(directory / "c.pfx", b"c " + version, True),
+    ]
 
 
 def test_written_with_the_right_modes(tmp_path: Path) -> None:
@@ -88,13 +91,20 @@ def test_same_content_counts_as_unchanged_and_is_made_private(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize(("step", "force"), [("fsync", False), ("link", False),
-                                            ("fsync", True), ("link", True), ("replace", True)])
+@pytest.mark.parametrize(
+    ("step", "force"), [("fsync", False), ("link", False), ("fsync", True), ("link", True), ("replace", True)]
+)
 @pytest.mark.parametrize("calls_before", [0, 1, 2])
 @pytest.mark.parametrize("after_the_deed", [False, True])
 def test_an_interruption_at_any_point_changes_nothing(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, step: str, calls_before: int,
-        after_the_deed: bool, force: bool) -> None:
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    step: str,
+    calls_before: int,
+    after_the_deed: bool,
+    force: bool,
+) -> None:
     if force:
         store.write(three(tmp_path, b"old"))
     before = tree(tmp_path)

@@ -19,8 +19,9 @@ def test_create_makes_four_files_that_openssl_accepts(azureiot: Run, openssl: Ca
     assert "Made Plant 7 root (ec-p384): certs/ca/root.crt" in done.out
     assert "100 days left" in done.out
     assert "next: upload certs/ca/root.crt to DPS" in done.out
-    assert set(tree(Path("certs"))) == {f"ca/{name}.{suffix}" for name in ("root", "intermediate")
-                                        for suffix in ("crt", "key")}
+    assert set(tree(Path("certs"))) == {
+        f"ca/{name}.{suffix}" for name in ("root", "intermediate") for suffix in ("crt", "key")
+    }
     for level in ("root", "intermediate"):
         assert mode(Path(f"certs/ca/{level}.key")) == 0o600
         assert mode(Path(f"certs/ca/{level}.crt")) == 0o644

@@ -69,8 +69,11 @@ def test_a_server_certificate_shows_its_names(azureiot: Run, family: Family) -> 
 
 
 def test_requests_and_encrypted_keys(azureiot: Run, family: Family) -> None:
-    request = (x509.CertificateSigningRequestBuilder()
-               .subject_name(x509.Name.from_rfc4514_string("CN=wanted")).sign(family.device.key, hashes.SHA256()))
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name.from_rfc4514_string("CN=wanted"))
+        .sign(family.device.key, hashes.SHA256())
+    )
     secret = family.device.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pw"))
     Path("both.pem").write_bytes(request.public_bytes(Encoding.PEM) + secret)
     Path("request.der").write_bytes(request.public_bytes(Encoding.DER))
@@ -84,15 +87,18 @@ def test_serials_are_whole_bytes(family: Family, serial: int, shown: str) -> Non
     name = family.root.certificate.subject
     times = (family.root.certificate.not_valid_before_utc, family.root.certificate.not_valid_after_utc)
     certificate = x509.CertificateBuilder(name, name, family.root.key.public_key(), serial, *times).sign(
-        family.root.key, hashes.SHA256())
+        family.root.key, hashes.SHA256()
+    )
     assert inspect.describe(certificate)["serial"] == shown
 
 
 def test_dates_in_words(family: Family) -> None:
     certificate = family.device.certificate
-    moments = [(certificate.not_valid_before_utc - timedelta(days=1), "not yet valid"),
-               (certificate.not_valid_after_utc - timedelta(days=3), "3 days left"),
-               (certificate.not_valid_after_utc + timedelta(days=1), "expired")]
+    moments = [
+        (certificate.not_valid_before_utc - timedelta(days=1), "not yet valid"),
+        (certificate.not_valid_after_utc - timedelta(days=3), "3 days left"),
+        (certificate.not_valid_after_utc + timedelta(days=1), "expired"),
+    ]
     for now, words in moments:
         assert f"({words})" in inspect.validity(inspect.describe(certificate, now))
 

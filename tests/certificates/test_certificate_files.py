@@ -70,8 +70,11 @@ def test_the_key_of_another_certificate(pair: tuple[Path, Path], family: Family)
 
 
 def test_an_encrypted_key(pair: tuple[Path, Path], family: Family) -> None:
-    for encoding, form in [(Encoding.PEM, PrivateFormat.PKCS8), (Encoding.PEM, PrivateFormat.TraditionalOpenSSL),
-                           (Encoding.DER, PrivateFormat.PKCS8)]:
+    for encoding, form in [
+        (Encoding.PEM, PrivateFormat.PKCS8),
+        (Encoding.PEM, PrivateFormat.TraditionalOpenSSL),
+        (Encoding.DER, PrivateFormat.PKCS8),
+    ]:
         pair[1].write_bytes(family.device.key.private_bytes(encoding, form, BestAvailableEncryption(b"pw")))
         assert "is encrypted" in refusal(*pair)
 
@@ -92,8 +95,11 @@ def test_damaged_pem(pair: tuple[Path, Path]) -> None:
     assert "block 1 (CERTIFICATE) cannot be read" in refusal(*pair)
 
 
-@given(st.binary(max_size=200) | st.binary(max_size=40).map(lambda rest: b"0\x20" + rest)
-       | st.binary(max_size=60).map(lambda body: b"-----BEGIN PRIVATE KEY-----" + body + b"-----END PRIVATE KEY-----"))
+@given(
+    st.binary(max_size=200)
+    | st.binary(max_size=40).map(lambda rest: b"0\x20" + rest)
+    | st.binary(max_size=60).map(lambda body: b"-----BEGIN PRIVATE KEY-----" + body + b"-----END PRIVATE KEY-----")
+)
 def test_any_bytes_end_in_contents_or_one_sentence(data: bytes) -> None:
     formats.is_pfx(data)
     with contextlib.suppress(UserError):
@@ -111,8 +117,9 @@ def test_der_is_split_at_its_lengths(bodies: list[bytes]) -> None:
     assert formats.split_der(b"".join(parts)) == parts
 
 
-@pytest.mark.parametrize("data", [b"\x30", b"\x30\x05abc", b"\x30\x80\x00\x00", b"\x30\x00x",
-                                  b"\x30\x84\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "data", [b"\x30", b"\x30\x05abc", b"\x30\x80\x00\x00", b"\x30\x00x", b"\x30\x84\xff\xff\xff\xff"]
+)
 def test_der_that_does_not_add_up(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"sequence|cut short"):
         formats.split_der(data)

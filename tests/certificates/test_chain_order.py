@@ -53,8 +53,9 @@ def test_authorities_that_signed_each_other_end_the_walk() -> None:
 
     def cross(subject: Credential, issuer: Credential) -> x509.Certificate:
         times = (issuer.certificate.not_valid_before_utc, issuer.certificate.not_valid_after_utc)
-        return x509.CertificateBuilder(issuer.certificate.subject, subject.certificate.subject,
-                                       subject.key.public_key(), 1, *times).sign(issuer.key, hashes.SHA256())
+        return x509.CertificateBuilder(
+            issuer.certificate.subject, subject.certificate.subject, subject.key.public_key(), 1, *times
+        ).sign(issuer.key, hashes.SHA256())
 
     one_by_other, other_by_one = cross(one, other), cross(other, one)
     leaf = authority.issue_device(one, "crossed").certificate

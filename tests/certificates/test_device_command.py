@@ -22,8 +22,13 @@ def test_create(with_authority: Run, openssl: Callable[..., str]) -> None:
     assert "s3cret" not in done.out
     files = {suffix: Path(f"certs/mydevice001.{suffix}") for suffix in ("crt", "key", "pfx")}
     assert [mode(path) for path in files.values()] == [0o644, 0o600, 0o600]
-    assert openssl("verify", "-purpose", "sslclient", "-CAfile", "certs/ca/root.crt", "-untrusted", files["crt"],
-                   files["crt"]).strip().endswith("OK")
+    assert (
+        openssl(
+            "verify", "-purpose", "sslclient", "-CAfile", "certs/ca/root.crt", "-untrusted", files["crt"], files["crt"]
+        )
+        .strip()
+        .endswith("OK")
+    )
     assert files["crt"].read_text().count("BEGIN CERTIFICATE") == 2
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(files["crt"], files["key"])  # as devices on CPython do
     inside = openssl("pkcs12", "-in", files["pfx"], "-passin", "pass:s3cret", "-noenc", "-nocerts")
@@ -38,14 +43,17 @@ def test_create_many_with_one_password(with_authority: Run) -> None:
     assert done.json[1]["files"]["pfx"] == "certs/two.pfx"
 
 
-@pytest.mark.parametrize(("ids", "words"), [
-    (("fine", "not fine"), "holds ' '"),
-    (("fine", "fine"), "is given twice"),
-    (("fine", "FINE"), '"FINE" and "fine" are the same to DPS'),
-    (("fine", "some.old"), 'ending in ".old"'),
-    (("fine", "taken"), "certs/taken.key exists already"),
-    (("fine", "a/b"), "holds '/'"),
-])
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (("fine", "not fine"), "holds ' '"),
+        (("fine", "fine"), "is given twice"),
+        (("fine", "FINE"), '"FINE" and "fine" are the same to DPS'),
+        (("fine", "some.old"), 'ending in ".old"'),
+        (("fine", "taken"), "certs/taken.key exists already"),
+        (("fine", "a/b"), "holds '/'"),
+    ],
+)
 def test_one_bad_id_and_no_device_is_made(with_authority: Run, ids: tuple[str, ...], words: str) -> None:
     Path("certs/taken.key").write_text("precious")
     before = tree(Path("certs"))
@@ -78,8 +86,9 @@ def test_password_from_a_file(with_authority: Run, openssl: Callable[..., str]) 
     openssl("pkcs12", "-in", "certs/d.pfx", "-passin", "pass:from the file", "-noout")
 
 
-def test_password_is_asked_twice_without_echo(with_authority: Run, openssl: Callable[..., str],
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_is_asked_twice_without_echo(
+    with_authority: Run, openssl: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AZUREIOT_PFX_PASSWORD")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     asked: list[str] = []
@@ -106,8 +115,10 @@ def test_an_empty_password_is_refused(with_authority: Run, monkeypatch: pytest.M
     assert not Path("certs/d.key").exists()
 
 
-@pytest.mark.parametrize("command", [("device", "create", "d"), ("device", "renew", "d"),
-                                     ("pfx", "convert", "d.pfx"), ("cert", "show", "d.pfx")])
+@pytest.mark.parametrize(
+    "command",
+    [("device", "create", "d"), ("device", "renew", "d"), ("pfx", "convert", "d.pfx"), ("cert", "show", "d.pfx")],
+)
 def test_there_is_no_option_for_the_password_itself(azureiot: Run, command: tuple[str, ...]) -> None:
     assert azureiot(*command, "--password", "s3cret").code == 2
 

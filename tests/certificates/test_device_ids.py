@@ -12,8 +12,12 @@ from azureiot_tools.certificates import authority
 from azureiot_tools.console import UserError
 
 ALPHANUMERIC = string.ascii_letters + string.digits
-ids = st.builds(lambda first, middle, last: first + middle + last, st.sampled_from(ALPHANUMERIC),
-                st.text(ALPHANUMERIC + "-._:", max_size=62), st.sampled_from(ALPHANUMERIC + "-"))
+ids = st.builds(
+    lambda first, middle, last: first + middle + last,
+    st.sampled_from(ALPHANUMERIC),
+    st.text(ALPHANUMERIC + "-._:", max_size=62),
+    st.sampled_from(ALPHANUMERIC + "-"),
+)
 
 
 @given(ids)
@@ -23,8 +27,12 @@ def test_every_id_within_the_rules_is_taken(device_id: str) -> None:
 
 @given(st.text(max_size=70))
 def test_nothing_else_is(device_id: str) -> None:
-    allowed = (0 < len(device_id) <= 64 and set(device_id) <= set(ALPHANUMERIC + "-._:")
-               and device_id[0] in ALPHANUMERIC and device_id[-1] in ALPHANUMERIC + "-")
+    allowed = (
+        0 < len(device_id) <= 64
+        and set(device_id) <= set(ALPHANUMERIC + "-._:")
+        and device_id[0] in ALPHANUMERIC
+        and device_id[-1] in ALPHANUMERIC + "-"
+    )
     if allowed:
         authority.check_device_id(device_id)
     else:
@@ -32,18 +40,21 @@ def test_nothing_else_is(device_id: str) -> None:
             authority.check_device_id(device_id)
 
 
-@pytest.mark.parametrize(("device_id", "words"), [
-    ("", "cannot be empty"),
-    ("x" * 65, "has 65 characters.*at most 64"),
-    ("my device", "holds ' '"),
-    ("gerät", "holds 'ä'"),
-    ("a/../../b", "holds '/'"),
-    ("a\n", r"holds '\\n'"),
-    ("-device", "begins with '-'"),
-    (".hidden", r"begins with '\.'"),
-    ("device.", r"ends with '\.'"),
-    ("device_", "ends with '_'"),
-])
+@pytest.mark.parametrize(
+    ("device_id", "words"),
+    [
+        ("", "cannot be empty"),
+        ("x" * 65, "has 65 characters.*at most 64"),
+        ("my device", "holds ' '"),
+        ("gerät", "holds 'ä'"),
+        ("a/../../b", "holds '/'"),
+        ("a\n", r"holds '\\n'"),
+        ("-device", "begins with '-'"),
+        (".hidden", r"begins with '\.'"),
+        ("device.", r"ends with '\.'"),
+        ("device_", "ends with '_'"),
+    ],
+)
 def test_each_rule_has_its_sentence(device_id: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
         authority.check_device_id(device_id)

@@ -25,8 +25,17 @@ def as_text(openssl: Callable[..., str], certificate: x509.Certificate) -> str:
 def test_openssl_builds_the_chain_of_a_device(family: Family, openssl: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "root").write_bytes(to_pem([family.root.certificate]))
     (tmp_path / "device").write_bytes(to_pem(family.device.certificates))
-    said = openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", tmp_path / "root",
-                   "-untrusted", tmp_path / "device", tmp_path / "device")
+    said = openssl(
+        "verify",
+        "-x509_strict",
+        "-purpose",
+        "sslclient",
+        "-CAfile",
+        tmp_path / "root",
+        "-untrusted",
+        tmp_path / "device",
+        tmp_path / "device",
+    )
     assert said.strip().endswith("OK")
 
 
@@ -70,10 +79,16 @@ def test_longer_chains_are_nearest_first() -> None:
     assert [common_name(one) for one in device.chain] == ["Lower", "Upper"]
 
 
-@pytest.mark.parametrize(("key_type", "openssl_says"), [
-    ("ec-p256", "prime256v1"), ("ec-p384", "secp384r1"),
-    ("rsa-2048", "(2048 bit)"), ("rsa-3072", "(3072 bit)"), ("rsa-4096", "(4096 bit)"),
-])
+@pytest.mark.parametrize(
+    ("key_type", "openssl_says"),
+    [
+        ("ec-p256", "prime256v1"),
+        ("ec-p384", "secp384r1"),
+        ("rsa-2048", "(2048 bit)"),
+        ("rsa-3072", "(3072 bit)"),
+        ("rsa-4096", "(4096 bit)"),
+    ],
+)
 def test_key_types(family: Family, openssl: Callable[..., str], key_type: str, openssl_says: str) -> None:
     device = authority.issue_device(family.intermediate, "typed", key_type=key_type)
     assert openssl_says in as_text(openssl, device.certificate)

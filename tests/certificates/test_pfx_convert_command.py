@@ -29,8 +29,16 @@ def exported(azureiot: Run, family: Family) -> Path:
 def test_what_it_finds_and_writes(azureiot: Run, exported: Path, family: Family, openssl: Callable[..., str]) -> None:
     done = azureiot("pfx", "convert", exported)
     assert done.code == 0, done.err
-    for words in ("CN=mydevice001", "CN=Test intermediate", "365 days left", "clientAuth", "yes, and it fits",
-                  "issued by CN=Test root (not here)", "Wrote mydevice001.key.der", "next: azureiot provision"):
+    for words in (
+        "CN=mydevice001",
+        "CN=Test intermediate",
+        "365 days left",
+        "clientAuth",
+        "yes, and it fits",
+        "issued by CN=Test root (not here)",
+        "Wrote mydevice001.key.der",
+        "next: azureiot provision",
+    ):
         assert words in done.out
     fingerprint = openssl("x509", "-in", "mydevice001.crt", "-noout", "-fingerprint", "-sha256").partition("=")[2]
     assert fingerprint.strip().replace(":", "") in done.out
@@ -94,13 +102,16 @@ def test_an_intermediate_missing_is_said(azureiot: Run, family: Family) -> None:
     assert "401002" in done.out
 
 
-@pytest.mark.parametrize(("content", "words"), [
-    (LEGACY, "The password does not open bad.pfx"),
-    (b"", "bad.pfx is empty"),
-    (b"-----BEGIN CERTIFICATE-----", "bad.pfx is damaged"),
-    (b"just words", "bad.pfx holds text"),
-    (LEGACY[:100], "bad.pfx begins like a PFX but cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (LEGACY, "The password does not open bad.pfx"),
+        (b"", "bad.pfx is empty"),
+        (b"-----BEGIN CERTIFICATE-----", "bad.pfx is damaged"),
+        (b"just words", "bad.pfx holds text"),
+        (LEGACY[:100], "bad.pfx begins like a PFX but cannot be read"),
+    ],
+)
 def test_bad_input_is_one_sentence_and_leaves_nothing(azureiot: Run, content: bytes, words: str) -> None:
     Path("bad.pfx").write_bytes(content)
     done = azureiot("pfx", "convert", "bad.pfx", "--out", "new")

@@ -24,11 +24,17 @@ from .support import Family
 LEGACY = base64.b64decode((Path(__file__).parent / "legacy.pfx.base64").read_bytes())
 
 
-def bundle(path: Path, key: object, certificate: x509.Certificate | None, others: Sequence[x509.Certificate],
-           password: bytes = b"pw") -> Path:
+def bundle(
+    path: Path,
+    key: object,
+    certificate: x509.Certificate | None,
+    others: Sequence[x509.Certificate],
+    password: bytes = b"pw",
+) -> Path:
     """A PFX with anything in it; certificate, if any, is marked as the key's."""
-    path.write_bytes(pkcs12.serialize_key_and_certificates(
-        b"any", key, certificate, others, BestAvailableEncryption(password)))  # pyright: ignore[reportArgumentType]
+    path.write_bytes(
+        pkcs12.serialize_key_and_certificates(b"any", key, certificate, others, BestAvailableEncryption(password))
+    )  # pyright: ignore[reportArgumentType]
     return path
 
 
@@ -44,15 +50,29 @@ def test_legacy_encryption(tmp_path: Path) -> None:
 def test_what_openssl_exports(family: Family, openssl: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(key_to_pem(family.device.key))
     (tmp_path / "certificates").write_bytes(to_pem(family.device.certificates))
-    openssl("pkcs12", "-export", "-inkey", tmp_path / "key", "-in", tmp_path / "certificates",
-            "-passout", "pass:", "-out", tmp_path / "it.pfx")
+    openssl(
+        "pkcs12",
+        "-export",
+        "-inkey",
+        tmp_path / "key",
+        "-in",
+        tmp_path / "certificates",
+        "-passout",
+        "pass:",
+        "-out",
+        tmp_path / "it.pfx",
+    )
     assert pfx.load_pfx(tmp_path / "it.pfx", "").certificates == family.device.certificates
 
 
 def test_order_strangers_and_a_root_inside(family: Family, tmp_path: Path) -> None:
     stranger = authority.create_root("Stranger").certificate
-    path = bundle(tmp_path / "it.pfx", family.device.key, None,
-                  [stranger, family.root.certificate, family.intermediate.certificate, family.device.certificate])
+    path = bundle(
+        tmp_path / "it.pfx",
+        family.device.key,
+        None,
+        [stranger, family.root.certificate, family.intermediate.certificate, family.device.certificate],
+    )
     found = pfx.read(path, "pw")
     assert found.credential.certificates == family.device.certificates
     assert found.root == family.root.certificate
@@ -64,8 +84,9 @@ def test_a_self_signed_device_certificate_is_kept(family: Family, tmp_path: Path
     assert pfx.load_pfx(path, "pw").certificates == (family.root.certificate,)
 
 
-def test_junk_after_the_end_is_read_without_a_warning(family: Family, tmp_path: Path,
-                                                     recwarn: pytest.WarningsRecorder) -> None:
+def test_junk_after_the_end_is_read_without_a_warning(
+    family: Family, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     path = bundle(tmp_path / "it.pfx", family.device.key, family.device.certificate, [])
     path.write_bytes(path.read_bytes() + b"\r\n")
     assert pfx.load_pfx(path, "pw").certificate == family.device.certificate
@@ -140,7 +161,7 @@ def test_every_cut_and_many_flipped_bits_end_in_a_sentence(tmp_path: Path) -> No
     path = tmp_path / "it.pfx"
     refusals = 0
     for position in range(1, len(LEGACY), 29):
-        flipped = LEGACY[:position] + bytes([LEGACY[position] ^ 0x81]) + LEGACY[position + 1:]
+        flipped = LEGACY[:position] + bytes([LEGACY[position] ^ 0x81]) + LEGACY[position + 1 :]
         for damaged in (LEGACY[:position], flipped):
             path.write_bytes(damaged)
             with contextlib.suppress(UserError):  # anything else is a traceback in front of a user
@@ -154,5 +175,6 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(family: Family, 
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a\x1b[2Jb")])
     times = (family.root.certificate.not_valid_before_utc, family.root.certificate.not_valid_after_utc)
     certificate = x509.CertificateBuilder(name, name, family.root.key.public_key(), 1, *times).sign(
-        family.root.key, hashes.SHA256())
+        family.root.key, hashes.SHA256()
+    )
     assert r'"a\x1b[2Jb"' in refusal(bundle(tmp_path / "it.pfx", None, None, [certificate]))

@@ -21,8 +21,9 @@ def written(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_openssl_opens_it_and_finds_leaf_chain_and_key(written: Path, family: Family,
-                                                      openssl: Callable[..., str]) -> None:
+def test_openssl_opens_it_and_finds_leaf_chain_and_key(
+    written: Path, family: Family, openssl: Callable[..., str]
+) -> None:
     def content(*selection: str) -> str:
         return openssl("pkcs12", "-in", written, "-passin", "pass:pässword", "-noenc", *selection)
 

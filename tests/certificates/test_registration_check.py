@@ -34,8 +34,9 @@ def test_expired_and_not_yet_valid_look_at_the_clock(family: Family) -> None:
     with pytest.raises(UserError, match=r"expired on \d{4}-.*the clock here says \d{4}-.*device renew"):
         check_for_registration(family.device, "mydevice001", certificate.not_valid_after_utc + timedelta(seconds=1))
     with pytest.raises(UserError, match=r"valid only from \d{4}-.*the clock here says 2000-01-01.*Set the clock"):
-        check_for_registration(family.device, "mydevice001",
-                               certificate.not_valid_before_utc.replace(year=2000, month=1, day=1))
+        check_for_registration(
+            family.device, "mydevice001", certificate.not_valid_before_utc.replace(year=2000, month=1, day=1)
+        )
     check_for_registration(family.device, "mydevice001", certificate.not_valid_after_utc)
     check_for_registration(family.device, "mydevice001", certificate.not_valid_before_utc)
 

@@ -40,8 +40,9 @@ def handshake(server: Credential, root: Credential, name: str, directory: Path) 
 @pytest.mark.parametrize("name", ["localhost", "device.local", "a.example.net", "127.0.0.1", "::1"])
 @pytest.mark.parametrize("issuer", ["root", "intermediate"])
 def test_clients_accept_every_name_in_it(family: Family, issuer: str, name: str, tmp_path: Path) -> None:
-    server = authority.issue_server(getattr(family, issuer), ["localhost", "device.local", "*.example.net"],
-                                    ["127.0.0.1", "::1"])
+    server = authority.issue_server(
+        getattr(family, issuer), ["localhost", "device.local", "*.example.net"], ["127.0.0.1", "::1"]
+    )
     handshake(server, family.root, name, tmp_path)
 
 
@@ -58,13 +59,16 @@ def test_a_device_certificate_is_no_server(family: Family, tmp_path: Path) -> No
         handshake(family.device, family.root, "mydevice001", tmp_path)
 
 
-@pytest.mark.parametrize(("names", "addresses", "words"), [
-    ([], [], "at least one DNS name"),
-    (["two words"], [], "'two words' is not a DNS name"),
-    ([""], [], "'' is not a DNS name"),
-    (["münchen.example"], [], "is not a DNS name"),
-    (["localhost"], ["127.0.0.256"], "'127.0.0.256' does not appear to be an IPv4"),
-])
+@pytest.mark.parametrize(
+    ("names", "addresses", "words"),
+    [
+        ([], [], "at least one DNS name"),
+        (["two words"], [], "'two words' is not a DNS name"),
+        ([""], [], "'' is not a DNS name"),
+        (["münchen.example"], [], "is not a DNS name"),
+        (["localhost"], ["127.0.0.256"], "'127.0.0.256' does not appear to be an IPv4"),
+    ],
+)
 def test_impossible_names(family: Family, names: Sequence[str], addresses: Sequence[str], words: str) -> None:
     with pytest.raises(UserError, match=words):
         authority.issue_server(family.root, names, addresses)

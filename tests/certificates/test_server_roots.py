@@ -23,12 +23,18 @@ CERTS = Path(__file__).parents[2] / "certs"
 
 # docs/protocol.md §4.5, where they were computed from the certificates in Microsoft's C SDK.
 KNOWN = {
-    "DigiCert Global Root G2": ("DF3C24F9BFD666761B268073FE06D1CC8D4F82A4",
-                                "cb3ccbb76031e5e0138f8dd39a23f9de47ffc35e43c1144cea27d46a5ab1cb5f"),
+    "DigiCert Global Root G2": (
+        "DF3C24F9BFD666761B268073FE06D1CC8D4F82A4",
+        "cb3ccbb76031e5e0138f8dd39a23f9de47ffc35e43c1144cea27d46a5ab1cb5f",
+    ),
     "Microsoft RSA Root Certificate Authority 2017": (
-        "73A5E64A3BFF8316FF0EDCCC618A906E4EAE4D74", "c741f70f4b2a8d88bf2e71c14122ef53ef10eba0cfa5e64cfa20f418853073e0"),
-    "DigiCert Global Root CA": ("A8985D3A65E5E5C4B2D7D66D40C6DD2FB19C5436",
-                                "4348a0e9444c78cb265e058d5e8944b4d84f9662bd26db257f8934a443c70161"),
+        "73A5E64A3BFF8316FF0EDCCC618A906E4EAE4D74",
+        "c741f70f4b2a8d88bf2e71c14122ef53ef10eba0cfa5e64cfa20f418853073e0",
+    ),
+    "DigiCert Global Root CA": (
+        "A8985D3A65E5E5C4B2D7D66D40C6DD2FB19C5436",
+        "4348a0e9444c78cb265e058d5e8944b4d84f9662bd26db257f8934a443c70161",
+    ),
 }
 
 
@@ -73,13 +79,22 @@ def test_they_are_roots_and_der_is_the_same_as_pem(root: roots.ServerRoot) -> No
 
 
 def test_the_table_of_the_readme_is_right() -> None:
-    rows = re.findall(r"^\| (.+?) \| `(\w+)` \| `(\w+)` \| ([\d-]+) \| (.+?) \| `(.+?)` \|$",
-                      (CERTS / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (.+?) \| `(\w+)` \| `(\w+)` \| ([\d-]+) \| (.+?) \| `(.+?)` \|$",
+        (CERTS / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     assert rows == [
-        (common_name(one.certificate), thumbprint(one.certificate, "sha1"), thumbprint(one.certificate),
-         f"{one.certificate.not_valid_after_utc:%Y-%m-%d}", one.clouds,
-         str(one.path.with_suffix("").relative_to(CERTS)))
-        for one in roots.server_roots()]
+        (
+            common_name(one.certificate),
+            thumbprint(one.certificate, "sha1"),
+            thumbprint(one.certificate),
+            f"{one.certificate.not_valid_after_utc:%Y-%m-%d}",
+            one.clouds,
+            str(one.path.with_suffix("").relative_to(CERTS)),
+        )
+        for one in roots.server_roots()
+    ]
 
 
 def test_nothing_else_lies_there() -> None:
@@ -106,6 +121,7 @@ def test_the_command(azureiot: Callable[..., Outcome]) -> None:
     data = azureiot("roots", "--json").json
     for entry in data:
         assert {entry["sha1"], entry["sha256"], entry["common_name"], entry["clouds"]} <= {
-            line.split("  ")[-1].strip() for line in text.splitlines()}
+            line.split("  ")[-1].strip() for line in text.splitlines()
+        }
     assert len(data) == 3
     assert all(Path(entry["file"]).exists() for entry in data)

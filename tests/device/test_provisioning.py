@@ -53,7 +53,7 @@ def test_register_then_poll_then_assigned():
     assert body == ""
     assert answer(registration, 202, {"operationId": "5.a b", "status": "assigning"}, "&retry-after=1") == 1
     registration.request()
-    assert registration.hub is None
+    assert not registration.hub
     assert answer(registration, 200, ASSIGNED) is None
     assert (registration.hub, registration.device_id, registration.payload) == (
         "h.azure-devices.net",
@@ -145,7 +145,7 @@ def test_answers_to_others_are_left_alone():
     assert answer(registration, 401, {"errorCode": 401002}, rid="") is None
     assert registration.receive("$dps/registrations/res/200", b"{}") is None
     assert registration.receive("$iothub/twin/res/200/?$rid=1", b"{}") is None
-    assert registration.hub is None
+    assert not registration.hub
 
 
 def test_malformed_json_is_an_error_not_a_crash():

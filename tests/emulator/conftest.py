@@ -32,9 +32,13 @@ class Certificates:
 def certificates() -> Certificates:
     root = authority.create_root("Test root")
     intermediate = authority.create_intermediate(root, "Test intermediate")
-    return Certificates(root, intermediate, authority.issue_device(intermediate, "mydevice001"),
-                        authority.issue_device(intermediate, "mydevice002"),
-                        authority.issue_device(intermediate, "mydevice001"))
+    return Certificates(
+        root,
+        intermediate,
+        authority.issue_device(intermediate, "mydevice001"),
+        authority.issue_device(intermediate, "mydevice002"),
+        authority.issue_device(intermediate, "mydevice001"),
+    )
 
 
 class Bench:
@@ -49,8 +53,16 @@ class Bench:
         now = datetime.now(UTC)
         der = self.certificates.root.certificate.public_bytes(Encoding.DER)
         self.emulator.registry.put_certificate(CaCertificate("root", der, True, None, now, now))
-        group: dict[str, Any] = {"id": "group", "ca_names": ("root",), "signing_certificates": (), "enabled": True,
-                                 "hubs": (), "initial_twin": None, "created": now, "updated": now}
+        group: dict[str, Any] = {
+            "id": "group",
+            "ca_names": ("root",),
+            "signing_certificates": (),
+            "enabled": True,
+            "hubs": (),
+            "initial_twin": None,
+            "created": now,
+            "updated": now,
+        }
         self.emulator.registry.put_group(EnrollmentGroup(**group | changes))
 
     def wire(self, credential: Credential | None = None, **options: Any) -> Wire:
@@ -58,8 +70,9 @@ class Bench:
         return Wire(self.emulator.mqtt_port, tls_context(self.emulator.ca_path, credential), **options)
 
     @contextmanager
-    def on_hub(self, credential: Credential | None = None, device_id: str = "mydevice001",
-               **options: Any) -> Iterator[Wire]:
+    def on_hub(
+        self, credential: Credential | None = None, device_id: str = "mydevice001", **options: Any
+    ) -> Iterator[Wire]:
         """A connection to the hub that was let in."""
         with self.wire(credential or self.certificates.device) as wire:
             assert wire.open(device_id, hub_username(device_id), **options) == 0

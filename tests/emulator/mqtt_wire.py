@@ -55,8 +55,16 @@ def text(value: str | bytes) -> bytes:
     return struct.pack(">H", len(raw)) + raw
 
 
-def connect(client_id: str, username: str | None, *, keep_alive_s: int = 60, clean: bool = True,
-            password: bytes | None = None, will: tuple[str, bytes] | None = None, will_qos: int = 0) -> bytes:
+def connect(
+    client_id: str,
+    username: str | None,
+    *,
+    keep_alive_s: int = 60,
+    clean: bool = True,
+    password: bytes | None = None,
+    will: tuple[str, bytes] | None = None,
+    will_qos: int = 0,
+) -> bytes:
     flags = (0x02 if clean else 0) | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
     body = b""
     if will is not None:
@@ -103,8 +111,13 @@ class Wire:
     receive_buffer_bytes: set before connecting, so that the kernel holds little for a client that does not read.
     """
 
-    def __init__(self, port: int, context: ssl.SSLContext, server_name: str = "localhost",
-                 receive_buffer_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        context: ssl.SSLContext,
+        server_name: str = "localhost",
+        receive_buffer_bytes: int | None = None,
+    ) -> None:
         plain = socket.socket()
         plain.settimeout(TIMEOUT_S)
         try:

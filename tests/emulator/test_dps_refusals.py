@@ -78,12 +78,17 @@ def test_an_enrollment_without_a_hub_fails(bench):
     assert bench.reason("refused", "allows no hub of this DPS: elsewhere") == "docs/protocol.md §2.3"
 
 
-@pytest.mark.parametrize(("body", "message"), [
-    (b"{", "Invalid request body"), (b"[]", "Invalid request body"), (b"\xff", "Invalid request body"),
-    (b"[" * 50_000, "Invalid request body"),
-    (b'{"registrationId":"mydevice002"}', "Invalid RegistrationId"),
-    (b'{"registrationId":7}', "Invalid RegistrationId"),
-])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "Invalid request body"),
+        (b"[]", "Invalid request body"),
+        (b"\xff", "Invalid request body"),
+        (b"[" * 50_000, "Invalid request body"),
+        (b'{"registrationId":"mydevice002"}', "Invalid RegistrationId"),
+        (b'{"registrationId":7}', "Invalid RegistrationId"),
+    ],
+)
 def test_a_bad_body(bench, body, message):
     topic, answer = refused(bench, bench.certificates.device, body=body)
     assert "/res/400/" in topic
@@ -148,11 +153,17 @@ def test_the_client_id_may_differ_in_case(bench):
         assert wire.open("MyDevice001", dps_username("mydevice001")) == 0
 
 
-@pytest.mark.parametrize("topic", [
-    "$dps/registrations/PUT/iotdps-register/?rid=1", "$dps/registrations/PUT/iotdps-register/?$rid=",
-    "$dps/registrations/PUT/iotdps-register/", "$dps/registrations/PUT/something/?$rid=1",
-    "devices/mydevice001/messages/events/", "x",
-])
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "$dps/registrations/PUT/iotdps-register/?rid=1",
+        "$dps/registrations/PUT/iotdps-register/?$rid=",
+        "$dps/registrations/PUT/iotdps-register/",
+        "$dps/registrations/PUT/something/?$rid=1",
+        "devices/mydevice001/messages/events/",
+        "x",
+    ],
+)
 def test_a_publish_elsewhere_closes_the_connection(bench, topic):
     with bench.wire(bench.certificates.device) as wire:
         wire.send(connect("mydevice001", dps_username("mydevice001")), subscribe(RESPONSES), publish(topic))
@@ -161,9 +172,9 @@ def test_a_publish_elsewhere_closes_the_connection(bench, topic):
     assert bench.reason("dropped", f"a PUBLISH to '{topic}'") == "docs/protocol.md §1.3"
 
 
-@pytest.mark.parametrize("topic_filter", [
-    "#", "$dps/#", "$dps/registrations/res/+", "devices/x/messages/devicebound/#",
-])
+@pytest.mark.parametrize(
+    "topic_filter", ["#", "$dps/#", "$dps/registrations/res/+", "devices/x/messages/devicebound/#"]
+)
 def test_a_subscription_elsewhere_closes_the_connection(bench, topic_filter):
     with bench.wire(bench.certificates.device) as wire:
         wire.send(connect("mydevice001", dps_username("mydevice001")), subscribe(topic_filter))

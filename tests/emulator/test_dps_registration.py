@@ -38,8 +38,9 @@ def subscribed(bench, credential=None, registration_id="mydevice001", qos=1):
 
 def test_register_poll_assigned(bench):
     with subscribed(bench) as wire:
-        topic, answer = wire.request("$dps/registrations/PUT/iotdps-register/?$rid=abc-1",
-                                     b'{"registrationId":"mydevice001"}')
+        topic, answer = wire.request(
+            "$dps/registrations/PUT/iotdps-register/?$rid=abc-1", b'{"registrationId":"mydevice001"}'
+        )
         assert topic == "$dps/registrations/res/202/?$rid=abc-1&retry-after=1"
         assert answer.keys() == {"operationId", "status"}
         assert answer["status"] == "assigning"
@@ -49,8 +50,17 @@ def test_register_poll_assigned(bench):
     assert final["operationId"] == answer["operationId"]
     assert final["status"] == "assigned"
     state = final["registrationState"]
-    assert list(state) == ["x509", "registrationId", "createdDateTimeUtc", "assignedHub", "deviceId", "status",
-                           "substatus", "lastUpdatedDateTimeUtc", "etag"]
+    assert list(state) == [
+        "x509",
+        "registrationId",
+        "createdDateTimeUtc",
+        "assignedHub",
+        "deviceId",
+        "status",
+        "substatus",
+        "lastUpdatedDateTimeUtc",
+        "etag",
+    ]
     assert (state["x509"], state["registrationId"], state["deviceId"]) == ({}, "mydevice001", "mydevice001")
     assert (state["assignedHub"], state["status"], state["substatus"]) == ("localhost", "assigned", "initialAssignment")
     assert re.fullmatch(DATE, state["createdDateTimeUtc"])
@@ -75,10 +85,17 @@ def test_the_answer_has_the_qos_that_was_granted(bench):
         assert (answer.qos, answer.packet_id) == (1, 1)
 
 
-@pytest.mark.parametrize("body", [
-    b"", b" ", b"{}", b'{"payload": null, "registrationId": "mydevice001"}', b'{"registrationId":"MyDevice001"}',
-    b'{"payload":{"modelId":"dtmi:com:example:Thermostat;1"}}',
-])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{}",
+        b'{"payload": null, "registrationId": "mydevice001"}',
+        b'{"registrationId":"MyDevice001"}',
+        b'{"payload":{"modelId":"dtmi:com:example:Thermostat;1"}}',
+    ],
+)
 def test_every_sdks_body_is_taken(bench, body):
     with subscribed(bench) as wire:
         assert "/res/202/" in wire.request(REGISTER, body)[0]
@@ -123,8 +140,10 @@ def test_the_number_of_assigning_answers_can_be_chosen(start, steps, statuses):
             topics.append(wire.request(POLL.format(rid=1, operation_id=answer["operationId"]))[0])
             if "/200/" in topics[-1]:
                 break
-        assert topics == [f"$dps/registrations/res/{status}/?$rid=1" + ("&retry-after=7" if status == 202 else "")
-                          for status in statuses]
+        assert topics == [
+            f"$dps/registrations/res/{status}/?$rid=1" + ("&retry-after=7" if status == 202 else "")
+            for status in statuses
+        ]
 
 
 def test_what_is_written_at_assignment(bench):
@@ -168,7 +187,8 @@ def test_an_individual_enrollment_may_give_another_device_id(bench):
     now = datetime.now(UTC)
     leaf = bench.certificates.device.certificate.public_bytes(Encoding.DER)
     bench.emulator.registry.put_enrollment(
-        IndividualEnrollment("mydevice001", "machine-7", (leaf,), True, (), None, now, now))
+        IndividualEnrollment("mydevice001", "machine-7", (leaf,), True, (), None, now, now)
+    )
     state = bench.provision()["registrationState"]
     assert (state["registrationId"], state["deviceId"]) == ("mydevice001", "machine-7")
     with bench.on_hub(device_id="machine-7"):

@@ -87,6 +87,8 @@ def test_an_impossible_port_is_wrong_usage(port, capsys):
 
 
 def test_the_help_needs_no_heavy_package():
-    code = ("import sys; sys.modules.update(dict.fromkeys(('cryptography', 'OpenSSL', 'aiohttp')));\n"
-            f"{PROGRAM.replace('parse_args()', 'parse_args([])').replace('arguments.run(arguments)', '')}")
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('cryptography', 'OpenSSL', 'aiohttp')));\n"
+        f"{PROGRAM.replace('parse_args()', 'parse_args([])').replace('arguments.run(arguments)', '')}"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

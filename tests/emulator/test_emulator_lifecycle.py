@@ -95,8 +95,9 @@ def test_two_emulators_do_not_share_a_data_directory(tmp_path):
 def test_a_taken_port_is_one_sentence_and_leaves_nothing_open(which, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        start_fails(f"^Port {port} of 127.0.0.1 is taken by another program. Choose another",
-                    options(tmp_path, **{which: port}))
+        start_fails(
+            f"^Port {port} of 127.0.0.1 is taken by another program. Choose another", options(tmp_path, **{which: port})
+        )
     with running(options(tmp_path)):  # the failed start let go of the data directory
         pass
 
@@ -116,8 +117,9 @@ def test_a_state_that_is_no_database_is_one_sentence_and_is_left_alone(tmp_path)
     assert (tmp_path / "state.db").read_bytes() == b"no database" * 100
 
 
-@pytest.mark.parametrize("changes", [{"hubs": ()}, {"hubs": ("a/b",)}, {"id_scope": "a b"}, {"retry_after_s": 0},
-                                     {"retry_after_s": 301}])
+@pytest.mark.parametrize(
+    "changes", [{"hubs": ()}, {"hubs": ("a/b",)}, {"id_scope": "a b"}, {"retry_after_s": 0}, {"retry_after_s": 301}]
+)
 def test_options_that_cannot_be(changes):
     with pytest.raises(UserError):
         options(**changes)
@@ -135,8 +137,9 @@ def test_stopping_ends_connections_ports_and_threads(certificates):
     with on_hub, silent:
         assert on_hub.closed()
         assert silent.closed()
-    assert any(event.kind == "disconnected" and "the emulator stops" in event.text
-               for event in emulator.events.recent())
+    assert any(
+        event.kind == "disconnected" and "the emulator stops" in event.text for event in emulator.events.recent()
+    )
     for port in (emulator.mqtt_port, emulator.http_port):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=5)

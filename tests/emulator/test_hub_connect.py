@@ -95,8 +95,9 @@ def test_the_client_id_must_be_the_device_id(provisioned):
 
 
 def test_modules_are_refused_as_such(provisioned):
-    refuse(provisioned, provisioned.certificates.device, "mydevice001/m",
-           "localhost/mydevice001/m/?api-version=2021-04-12")
+    refuse(
+        provisioned, provisioned.certificates.device, "mydevice001/m", "localhost/mydevice001/m/?api-version=2021-04-12"
+    )
     assert provisioned.reason("refused", "the username names the module 'm'") == "docs/protocol.md §3.1"
 
 

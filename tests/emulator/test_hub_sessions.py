@@ -23,8 +23,13 @@ def test_session_present_follows_clean_session(provisioned):
 
 
 def test_a_kept_session_keeps_its_subscriptions(provisioned):
-    five = ["$iothub/methods/POST/#", "$iothub/twin/res/#", "$iothub/twin/PATCH/properties/desired/#",
-            "$iothub/credentials/res/#", "devices/mydevice001/messages/devicebound/#"]
+    five = [
+        "$iothub/methods/POST/#",
+        "$iothub/twin/res/#",
+        "$iothub/twin/PATCH/properties/desired/#",
+        "$iothub/credentials/res/#",
+        "devices/mydevice001/messages/devicebound/#",
+    ]
     with provisioned.on_hub(clean=False) as wire:
         wire.send(subscribe(*five))
         assert wire.receive().type == 9
@@ -40,8 +45,10 @@ def test_the_newer_connection_takes_over(provisioned):
         assert first.closed()
         second.send(publish(EVENTS, b"from the second"))
         assert second.receive().type == 4
-    assert provisioned.reason("dropped", "another connection of the same client took over (400027)") == \
-        "docs/protocol.md §3.9"
+    assert (
+        provisioned.reason("dropped", "another connection of the same client took over (400027)")
+        == "docs/protocol.md §3.9"
+    )
 
 
 def test_a_take_over_without_session_leaves_the_newer_one_whole(provisioned):
@@ -117,7 +124,7 @@ def deaf_client(bench):
         sent_bytes = 0
         try:
             while sent_bytes < 200_000_000:
-                sent_bytes += wire.socket.send(LONG_POLL[sent_bytes % len(LONG_POLL):])
+                sent_bytes += wire.socket.send(LONG_POLL[sent_bytes % len(LONG_POLL) :])
         except OSError:  # nothing more is taken, or the server has closed
             pass
         yield wire, sent_bytes

@@ -5,9 +5,14 @@ import pytest
 from .mqtt_wire import PINGREQ, subscribe
 
 DOCUMENTED = [
-    "devices/mydevice001/messages/devicebound/#", "devices/+/messages/devicebound/#",
-    "$iothub/methods/POST/#", "$iothub/methods/#", "$iothub/twin/res/#", "$iothub/twin/res/200/#",
-    "$iothub/twin/PATCH/properties/desired/#", "$iothub/credentials/res/#",
+    "devices/mydevice001/messages/devicebound/#",
+    "devices/+/messages/devicebound/#",
+    "$iothub/methods/POST/#",
+    "$iothub/methods/#",
+    "$iothub/twin/res/#",
+    "$iothub/twin/res/200/#",
+    "$iothub/twin/PATCH/properties/desired/#",
+    "$iothub/credentials/res/#",
 ]
 
 
@@ -19,10 +24,17 @@ def test_documented_topics_are_granted_with_qos_1_at_most(provisioned, topic_fil
             assert wire.receive() == (9, 0, b"\x01\x2c" + bytes((granted,)))
 
 
-@pytest.mark.parametrize("topic_filter", [
-    "#", "devices/mydevice002/messages/devicebound/#", "devices/mydevice001/messages/events/", "$iothub/#",
-    "$dps/registrations/res/#", "devices/{device_id}/messages/devicebound/#",
-])
+@pytest.mark.parametrize(
+    "topic_filter",
+    [
+        "#",
+        "devices/mydevice002/messages/devicebound/#",
+        "devices/mydevice001/messages/events/",
+        "$iothub/#",
+        "$dps/registrations/res/#",
+        "devices/{device_id}/messages/devicebound/#",
+    ],
+)
 def test_anything_else_closes_the_connection(provisioned, topic_filter):
     with provisioned.on_hub() as wire:
         wire.send(subscribe(topic_filter))

@@ -31,20 +31,28 @@ def stored_messages(emulator, count):
     return stored
 
 
-@pytest.mark.parametrize(("tail", "bag"), [
-    ("", {}), ("/", {}), ("/?", {}), ("//", {}),
-    ("/a=1&b=2", {"a": "1", "b": "2"}),
-    ("/?$.ct=application/json&$.ce=utf-8", {"$.ct": "application/json", "$.ce": "utf-8"}),
-    ("/%24.ct=application%2Fjson&%24.ce=utf-8&temperatureAlert=true",
-     {"$.ct": "application/json", "$.ce": "utf-8", "temperatureAlert": "true"}),
-    ("/a=1/", {"a": "1"}),
-    ("/%24.mid=m%201&a=%26%3D%C3%BC", {"$.mid": "m 1", "a": "&=ü"}),
-    ("/a=1%2B1%201", {"a": "1+1 1"}),
-    ("/bare&empty=", {"bare": None, "empty": ""}),
-    ("/a=1&a=2", {"a": "2"}),
-    ("/a=b=c", {"a": "b=c"}),
-    ("/a=%zz&b=%ff", {"a": "%zz", "b": "\ufffd"}),
-])
+@pytest.mark.parametrize(
+    ("tail", "bag"),
+    [
+        ("", {}),
+        ("/", {}),
+        ("/?", {}),
+        ("//", {}),
+        ("/a=1&b=2", {"a": "1", "b": "2"}),
+        ("/?$.ct=application/json&$.ce=utf-8", {"$.ct": "application/json", "$.ce": "utf-8"}),
+        (
+            "/%24.ct=application%2Fjson&%24.ce=utf-8&temperatureAlert=true",
+            {"$.ct": "application/json", "$.ce": "utf-8", "temperatureAlert": "true"},
+        ),
+        ("/a=1/", {"a": "1"}),
+        ("/%24.mid=m%201&a=%26%3D%C3%BC", {"$.mid": "m 1", "a": "&=ü"}),
+        ("/a=1%2B1%201", {"a": "1+1 1"}),
+        ("/bare&empty=", {"bare": None, "empty": ""}),
+        ("/a=1&a=2", {"a": "2"}),
+        ("/a=b=c", {"a": "b=c"}),
+        ("/a=%zz&b=%ff", {"a": "%zz", "b": "\ufffd"}),
+    ],
+)
 def test_every_spelling_of_the_property_bag(provisioned, tail, bag):
     assert bag_of(sent(provisioned, EVENTS + tail)) == bag
 
@@ -62,7 +70,11 @@ def test_the_hubs_stamps(start):
         assert stamps["iothub-connection-device-id"] == "mydevice001"
         assert stamps["iothub-connection-auth-generation-id"] == identity.generation_id
         assert json.loads(stamps["iothub-connection-auth-method"]) == {
-            "scope": "device", "type": "x509", "issuer": "iothub", "acceptingIpFilterRule": None}
+            "scope": "device",
+            "type": "x509",
+            "issuer": "iothub",
+            "acceptingIpFilterRule": None,
+        }
         assert stamps["iothub-enqueuedtime"] == detail["enqueuedTimeUtc"]
         assert (stamps["dt-dataschema"], stamps["dt-subject"]) == ("dtmi:a;b;1", "thermostat")
 
@@ -119,14 +131,17 @@ def test_a_packet_beyond_all_limits_is_dropped_by_its_header(provisioned):
     assert provisioned.reason("dropped", "at most 327684 are taken") == "docs/protocol.md §3.9"
 
 
-@pytest.mark.parametrize(("topic", "hint"), [
-    ("devices/mydevice002/messages/events/", "'mydevice001' publishes to devices/mydevice001/messages/events/"),
-    ("devices/mydevice001/messages/eventsx", "'mydevice001' publishes"),
-    ("devices/MyDevice001/messages/events/", "'mydevice001' publishes"),
-    ("devices/mydevice001/messages/devicebound/", "'mydevice001' publishes"),
-    ("telemetry", "'mydevice001' publishes"),
-    ("$iothub/twin/GET/?$rid=1", "not emulated yet"),
-])
+@pytest.mark.parametrize(
+    ("topic", "hint"),
+    [
+        ("devices/mydevice002/messages/events/", "'mydevice001' publishes to devices/mydevice001/messages/events/"),
+        ("devices/mydevice001/messages/eventsx", "'mydevice001' publishes"),
+        ("devices/MyDevice001/messages/events/", "'mydevice001' publishes"),
+        ("devices/mydevice001/messages/devicebound/", "'mydevice001' publishes"),
+        ("telemetry", "'mydevice001' publishes"),
+        ("$iothub/twin/GET/?$rid=1", "not emulated yet"),
+    ],
+)
 def test_a_publish_elsewhere_closes_the_connection(provisioned, topic, hint):
     with provisioned.on_hub() as wire:
         wire.send(publish(topic))

@@ -94,8 +94,11 @@ def test_answers_to_one_chunk_come_in_order(provisioned):
     """The C# SDK wants PUBACKs in publish order (docs/protocol.md §3.4)."""
     topic = "devices/mydevice001/messages/events/"
     with provisioned.on_hub() as wire:
-        wire.send(*(publish(topic, b"x", packet_id=number) for number in (9, 3, 7)), PINGREQ,
-                  subscribe("$iothub/methods/POST/#"))
+        wire.send(
+            *(publish(topic, b"x", packet_id=number) for number in (9, 3, 7)),
+            PINGREQ,
+            subscribe("$iothub/methods/POST/#"),
+        )
         answers = [wire.receive() for _ in range(5)]
     assert [answer.type for answer in answers] == [4, 4, 4, 13, 9]
     assert [answer.body[1] for answer in answers[:3]] == [9, 3, 7]

@@ -36,17 +36,37 @@ LEAF = b"not a certificate at all"
 TEXT = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["Cs"]), max_size=30)
 TOPICS = st.one_of(
     st.sampled_from([REGISTER, POLL.format(rid=1, operation_id="x"), "devices/dev/messages/events/"]),
-    TEXT.map("devices/dev/messages/events/".__add__), TEXT.map(REGISTER.__add__), TEXT.map("$iothub/".__add__), TEXT)
+    TEXT.map("devices/dev/messages/events/".__add__),
+    TEXT.map(REGISTER.__add__),
+    TEXT.map("$iothub/".__add__),
+    TEXT,
+)
 CONNECTS = st.one_of(
-    st.just(connect("dev", dps_username("dev"))), st.just(connect("dev", hub_username("dev"), clean=False)),
-    st.builds(connect, TEXT, TEXT | st.just(hub_username("dev")) | TEXT.map(dps_username), clean=st.booleans(),
-              password=st.none() | st.binary(max_size=9), will=st.none() | st.tuples(TOPICS, st.binary(max_size=9))))
+    st.just(connect("dev", dps_username("dev"))),
+    st.just(connect("dev", hub_username("dev"), clean=False)),
+    st.builds(
+        connect,
+        TEXT,
+        TEXT | st.just(hub_username("dev")) | TEXT.map(dps_username),
+        clean=st.booleans(),
+        password=st.none() | st.binary(max_size=9),
+        will=st.none() | st.tuples(TOPICS, st.binary(max_size=9)),
+    ),
+)
 PACKETS = st.one_of(
-    st.builds(publish, TOPICS, st.binary(max_size=60) | st.just(b'{"registrationId":"dev"}'), st.integers(0, 2),
-              st.integers(0, 9), st.booleans()),
+    st.builds(
+        publish,
+        TOPICS,
+        st.binary(max_size=60) | st.just(b'{"registrationId":"dev"}'),
+        st.integers(0, 2),
+        st.integers(0, 9),
+        st.booleans(),
+    ),
     st.builds(subscribe, st.sampled_from([RESPONSES, "$iothub/methods/POST/#", "$iothub/twin/res/#"]) | TEXT),
     st.sampled_from([PINGREQ, DISCONNECT, packet(0x40, b"\0\1"), packet(0xA2, b"\0\1\0\1a")]),
-    st.binary(max_size=20), CONNECTS)
+    st.binary(max_size=20),
+    CONNECTS,
+)
 
 
 class Transport:
@@ -76,12 +96,14 @@ async def converse(chunks):
     thumbprint = hashlib.sha256(LEAF).hexdigest().upper()
     registry.put_device(DeviceIdentity("localhost", "dev", "1", True, (thumbprint,), NOW, NOW))
     telemetry = TelemetryLog(registry)
-    dps = Dps(registry, events, lambda: NOW, id_scope="0ne00000000", hubs=("localhost",), retry_after_s=3,
-              assigning_steps=1)
+    dps = Dps(
+        registry, events, lambda: NOW, id_scope="0ne00000000", hubs=("localhost",), retry_after_s=3, assigning_steps=1
+    )
     hub = Hub("localhost", registry, events, telemetry, lambda: NOW)
     transport = Transport()
-    connection = Connection(lambda _, asked: dps if is_username(asked.username or "") else hub, events.publish,
-                            Limits())
+    connection = Connection(
+        lambda _, asked: dps if is_username(asked.username or "") else hub, events.publish, Limits()
+    )
     connection.connection_made(transport)  # type: ignore[arg-type]
     for chunk in chunks:
         connection.data_received(chunk)

@@ -41,21 +41,45 @@ TOPICS = st.text(st.characters(exclude_characters="+#\0", exclude_categories=["C
 PACKETS = st.one_of(
     st.builds(publish, TOPICS, st.binary(max_size=300), st.just(0)),
     st.builds(publish, TOPICS, st.binary(max_size=300), st.sampled_from([1, 2]), st.integers(1, 0xFFFF), st.booleans()),
-    st.builds(subscribe, st.just("a/+/#"), st.just("$dps/registrations/res/#"), qos=st.integers(0, 2),
-              packet_id=st.integers(1, 0xFFFF)),
-    st.builds(mqtt_wire.connect, TOPICS, st.none() | TOPICS, keep_alive_s=st.integers(0, 0xFFFF), clean=st.booleans(),
-              will=st.none() | st.tuples(TOPICS, st.binary(max_size=50))),
-    st.builds(lambda kind, number: packet(kind, struct.pack(">H", number)), st.sampled_from([0x40, 0x50, 0x62, 0x70]),
-              st.integers(0, 0xFFFF)),
+    st.builds(
+        subscribe,
+        st.just("a/+/#"),
+        st.just("$dps/registrations/res/#"),
+        qos=st.integers(0, 2),
+        packet_id=st.integers(1, 0xFFFF),
+    ),
+    st.builds(
+        mqtt_wire.connect,
+        TOPICS,
+        st.none() | TOPICS,
+        keep_alive_s=st.integers(0, 0xFFFF),
+        clean=st.booleans(),
+        will=st.none() | st.tuples(TOPICS, st.binary(max_size=50)),
+    ),
+    st.builds(
+        lambda kind, number: packet(kind, struct.pack(">H", number)),
+        st.sampled_from([0x40, 0x50, 0x62, 0x70]),
+        st.integers(0, 0xFFFF),
+    ),
     st.sampled_from([mqtt_wire.PINGREQ, mqtt_wire.DISCONNECT]),
 )
 
 
 def test_connect_with_everything():
-    data = mqtt_wire.connect("dev", "host/dev/?a=b", keep_alive_s=240, clean=False, password=b"\0secret",
-                             will=("devices/dev/messages/events/", b"gone"), will_qos=1)
-    assert decode(data) == [Connect("dev", False, 240, "host/dev/?a=b", b"\0secret",
-                                    Will("devices/dev/messages/events/", b"gone", 1, False))]
+    data = mqtt_wire.connect(
+        "dev",
+        "host/dev/?a=b",
+        keep_alive_s=240,
+        clean=False,
+        password=b"\0secret",
+        will=("devices/dev/messages/events/", b"gone"),
+        will_qos=1,
+    )
+    assert decode(data) == [
+        Connect(
+            "dev", False, 240, "host/dev/?a=b", b"\0secret", Will("devices/dev/messages/events/", b"gone", 1, False)
+        )
+    ]
 
 
 def test_connect_with_nothing():
@@ -84,8 +108,9 @@ def test_any_split_gives_the_same_packets(sent, data):
     decoder, read = Decoder(LIMIT), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         read += decoder.feed(stream[start:end])
-    assert [repr(p) if not isinstance(p, PingRequest | Disconnect) else type(p) for p in read] == \
-           [repr(p) if not isinstance(p, PingRequest | Disconnect) else type(p) for one in sent for p in decode(one)]
+    assert [repr(p) if not isinstance(p, PingRequest | Disconnect) else type(p) for p in read] == [
+        repr(p) if not isinstance(p, PingRequest | Disconnect) else type(p) for one in sent for p in decode(one)
+    ]
     assert len(read) == len(sent)
 
 
@@ -124,44 +149,47 @@ def test_a_damaged_packet_is_a_protocol_error_or_another_packet(sent, data):
     check_refusal(bytes(damaged))
 
 
-@pytest.mark.parametrize(("data", "section"), [
-    pytest.param(b"\x00\x00", "§2.2.1", id="reserved type 0"),
-    pytest.param(packet(0xF0), "§2.2.1", id="reserved type 15"),
-    pytest.param(packet(0x20, b"\0\0"), "§2.2.1", id="CONNACK from a client"),
-    pytest.param(packet(0xD0), "§2.2.1", id="PINGRESP from a client"),
-    pytest.param(packet(0xC1), "§2.2.2", id="PINGREQ with flags"),
-    pytest.param(packet(0x80, b"\0\1" + text("a") + b"\0"), "§2.2.2", id="SUBSCRIBE without its flag"),
-    pytest.param(b"\x30\xff\xff\xff\xff\x01", "§2.2.3", id="length of five bytes"),
-    pytest.param(packet(0xC0, b"x"), "§2.2.3", id="PINGREQ with a body"),
-    pytest.param(packet(0x40, b"\0\1\0"), "§2.2.3", id="PUBACK too long"),
-    pytest.param(packet(0x40, b"\0"), "§1.5", id="PUBACK too short"),
-    pytest.param(packet(0x36, text("a") + b"\0\1"), "§3.3.1.2", id="QoS 3"),
-    pytest.param(packet(0x38, text("a")), "§3.3.1.1", id="DUP with QoS 0"),
-    pytest.param(publish("a", packet_id=0), "§2.3.1", id="PUBLISH id 0"),
-    pytest.param(publish("", qos=0), "§4.7.3", id="empty topic"),
-    pytest.param(publish("a/+/b", qos=0), "§4.7.1", id="+ in a topic"),
-    pytest.param(publish("a/#", qos=0), "§4.7.1", id="# in a topic"),
-    pytest.param(packet(0x30, text(b"\xff")), "§1.5.3", id="not UTF-8"),
-    pytest.param(packet(0x30, text(b"\xed\xa0\x80")), "§1.5.3", id="UTF-8 surrogate"),
-    pytest.param(packet(0x30, text("a\0b")), "§1.5.3", id="U+0000"),
-    pytest.param(packet(0x30, b"\0\5abc"), "§1.5", id="topic longer than the packet"),
-    pytest.param(subscribe(packet_id=1), "§3.8.3", id="SUBSCRIBE to nothing"),
-    pytest.param(subscribe("a", qos=3), "§3.8.3", id="SUBSCRIBE for QoS 3"),
-    pytest.param(subscribe("a", packet_id=0), "§2.3.1", id="SUBSCRIBE id 0"),
-    pytest.param(subscribe("a/#/b"), "§4.7.1", id="# in the middle of a filter"),
-    pytest.param(subscribe("a/b+"), "§4.7.1", id="+ beside text"),
-    pytest.param(subscribe("a#"), "§4.7.1", id="# beside text"),
-    pytest.param(subscribe(""), "§4.7.1", id="empty filter"),
-    pytest.param(packet(0xA2, b"\0\1"), "§3.10.3", id="UNSUBSCRIBE from nothing"),
-    pytest.param(connect_body(name=b"HTTP"), "§3.1.2.1", id="other protocol name"),
-    pytest.param(connect_body(flags=0x03), "§3.1.2.3", id="reserved CONNECT flag"),
-    pytest.param(connect_body(flags=0x0A), "§3.1.2.3", id="will QoS without will"),
-    pytest.param(connect_body(flags=0x22), "§3.1.2.3", id="will retain without will"),
-    pytest.param(connect_body(flags=0x1E), "§3.1.2.3", id="will QoS 3"),
-    pytest.param(connect_body(flags=0x42), "§3.1.2.3", id="password without username"),
-    pytest.param(connect_body(rest=text("dev") + b"x"), "§2.2.3", id="CONNECT with a rest"),
-    pytest.param(connect_body(flags=0x82), "§1.5", id="CONNECT without its username"),
-])
+@pytest.mark.parametrize(
+    ("data", "section"),
+    [
+        pytest.param(b"\x00\x00", "§2.2.1", id="reserved type 0"),
+        pytest.param(packet(0xF0), "§2.2.1", id="reserved type 15"),
+        pytest.param(packet(0x20, b"\0\0"), "§2.2.1", id="CONNACK from a client"),
+        pytest.param(packet(0xD0), "§2.2.1", id="PINGRESP from a client"),
+        pytest.param(packet(0xC1), "§2.2.2", id="PINGREQ with flags"),
+        pytest.param(packet(0x80, b"\0\1" + text("a") + b"\0"), "§2.2.2", id="SUBSCRIBE without its flag"),
+        pytest.param(b"\x30\xff\xff\xff\xff\x01", "§2.2.3", id="length of five bytes"),
+        pytest.param(packet(0xC0, b"x"), "§2.2.3", id="PINGREQ with a body"),
+        pytest.param(packet(0x40, b"\0\1\0"), "§2.2.3", id="PUBACK too long"),
+        pytest.param(packet(0x40, b"\0"), "§1.5", id="PUBACK too short"),
+        pytest.param(packet(0x36, text("a") + b"\0\1"), "§3.3.1.2", id="QoS 3"),
+        pytest.param(packet(0x38, text("a")), "§3.3.1.1", id="DUP with QoS 0"),
+        pytest.param(publish("a", packet_id=0), "§2.3.1", id="PUBLISH id 0"),
+        pytest.param(publish("", qos=0), "§4.7.3", id="empty topic"),
+        pytest.param(publish("a/+/b", qos=0), "§4.7.1", id="+ in a topic"),
+        pytest.param(publish("a/#", qos=0), "§4.7.1", id="# in a topic"),
+        pytest.param(packet(0x30, text(b"\xff")), "§1.5.3", id="not UTF-8"),
+        pytest.param(packet(0x30, text(b"\xed\xa0\x80")), "§1.5.3", id="UTF-8 surrogate"),
+        pytest.param(packet(0x30, text("a\0b")), "§1.5.3", id="U+0000"),
+        pytest.param(packet(0x30, b"\0\5abc"), "§1.5", id="topic longer than the packet"),
+        pytest.param(subscribe(packet_id=1), "§3.8.3", id="SUBSCRIBE to nothing"),
+        pytest.param(subscribe("a", qos=3), "§3.8.3", id="SUBSCRIBE for QoS 3"),
+        pytest.param(subscribe("a", packet_id=0), "§2.3.1", id="SUBSCRIBE id 0"),
+        pytest.param(subscribe("a/#/b"), "§4.7.1", id="# in the middle of a filter"),
+        pytest.param(subscribe("a/b+"), "§4.7.1", id="+ beside text"),
+        pytest.param(subscribe("a#"), "§4.7.1", id="# beside text"),
+        pytest.param(subscribe(""), "§4.7.1", id="empty filter"),
+        pytest.param(packet(0xA2, b"\0\1"), "§3.10.3", id="UNSUBSCRIBE from nothing"),
+        pytest.param(connect_body(name=b"HTTP"), "§3.1.2.1", id="other protocol name"),
+        pytest.param(connect_body(flags=0x03), "§3.1.2.3", id="reserved CONNECT flag"),
+        pytest.param(connect_body(flags=0x0A), "§3.1.2.3", id="will QoS without will"),
+        pytest.param(connect_body(flags=0x22), "§3.1.2.3", id="will retain without will"),
+        pytest.param(connect_body(flags=0x1E), "§3.1.2.3", id="will QoS 3"),
+        pytest.param(connect_body(flags=0x42), "§3.1.2.3", id="password without username"),
+        pytest.param(connect_body(rest=text("dev") + b"x"), "§2.2.3", id="CONNECT with a rest"),
+        pytest.param(connect_body(flags=0x82), "§1.5", id="CONNECT without its username"),
+    ],
+)
 def test_what_is_forbidden_is_refused_and_says_where_it_stands(data, section):
     with pytest.raises(ProtocolError) as caught:
         decode(data)
@@ -210,10 +238,22 @@ def test_a_publish_sent_is_the_publish_read(topic, payload, qos, packet_id, dup)
     assert decode(sent) == [Publish(topic, payload, qos, False, dup, packet_id if qos else 0)]
 
 
-@pytest.mark.parametrize(("topic_filter", "topic", "expected"), [
-    ("a/b", "a/b", True), ("a/b", "a/b/c", False), ("a/+", "a/b", True), ("a/+", "a", False), ("a/#", "a", True),
-    ("a/#", "a/b/c", True), ("+/+", "/x", True), ("#", "a/b", True), ("#", "$dps/x", False), ("+/x", "$dps/x", False),
-    ("$dps/registrations/res/#", "$dps/registrations/res/202/?$rid=1", True), ("a/b/c", "a/b", False),
-])
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "expected"),
+    [
+        ("a/b", "a/b", True),
+        ("a/b", "a/b/c", False),
+        ("a/+", "a/b", True),
+        ("a/+", "a", False),
+        ("a/#", "a", True),
+        ("a/#", "a/b/c", True),
+        ("+/+", "/x", True),
+        ("#", "a/b", True),
+        ("#", "$dps/x", False),
+        ("+/x", "$dps/x", False),
+        ("$dps/registrations/res/#", "$dps/registrations/res/202/?$rid=1", True),
+        ("a/b/c", "a/b", False),
+    ],
+)
 def test_topic_filters(topic_filter, topic, expected):
     assert packets.matches(topic_filter, topic) is expected

@@ -33,8 +33,10 @@ def connack(client, bench, credential):
 
 def test_a_hundred_messages_of_each_qos(client, provisioned):
     assert connack(client, provisioned, provisioned.certificates.device) == 0
-    sent = [client.publish(f"devices/mydevice001/messages/events/n={number}", str(number), qos=number % 2)
-            for number in range(200)]
+    sent = [
+        client.publish(f"devices/mydevice001/messages/events/n={number}", str(number), qos=number % 2)
+        for number in range(200)
+    ]
     sent[-1].wait_for_publish(10)
     assert sent[-1].is_published()
     provisioned.emulator.events.wait_for(lambda e: e.kind == "telemetry" and e.detail["payload"] == "199")

@@ -54,9 +54,23 @@ def test_no_session_ticket_is_given_out(bench):
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to judge by")
 def test_openssl_finds_the_server_in_order_and_is_asked_for_a_certificate(bench):
     result = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{bench.emulator.mqtt_port}", "-servername", "localhost",
-         "-verify_hostname", "localhost", "-CAfile", str(bench.emulator.ca_path), "-verify_return_error"],
-        input=b"", capture_output=True, timeout=30)
+        [
+            "openssl",
+            "s_client",
+            "-connect",
+            f"127.0.0.1:{bench.emulator.mqtt_port}",
+            "-servername",
+            "localhost",
+            "-verify_hostname",
+            "localhost",
+            "-CAfile",
+            str(bench.emulator.ca_path),
+            "-verify_return_error",
+        ],
+        input=b"",
+        capture_output=True,
+        timeout=30,
+    )
     output = result.stdout.decode()
     assert "Verify return code: 0 (ok)" in output
     assert "Acceptable client certificate CA names" in output or "No client certificate CA names sent" in output
@@ -134,8 +148,15 @@ def test_tls_before_1_2(bench):
     tls_event(bench, "the client speaks only TLS versions before 1.2")
 
 
-@pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
-                                    "ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384"])
+@pytest.mark.parametrize(
+    "cipher",
+    [
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-AES128-SHA256",
+        "ECDHE-ECDSA-AES256-SHA384",
+    ],
+)
 def test_azures_cipher_suites_are_offered(bench, cipher):
     context = only(tls_context(bench.emulator.ca_path), ssl.TLSVersion.TLSv1_2)
     context.set_ciphers(cipher)
@@ -203,4 +224,6 @@ def test_answers_follow_however_the_tls_records_are_cut(bench):
 def test_the_server_key_is_readable_by_its_owner_only(bench):
     directory = bench.emulator.ca_path.parent
     assert {path.name: path.stat().st_mode & 0o777 for path in directory.glob("*.key")} == {
-        "emulator-ca.key": 0o600, "server.key": 0o600}
+        "emulator-ca.key": 0o600,
+        "server.key": 0o600,
+    }

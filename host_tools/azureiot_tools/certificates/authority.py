@@ -42,8 +42,9 @@ MAX_COMMON_NAME = 64  # ub-common-name, RFC 5280 appendix A
 _DNS_NAME = r"(\*\.)?(?!-)[A-Za-z0-9_-]{1,63}(\.(?!-)[A-Za-z0-9_-]{1,63})*"
 
 
-def create_root(name: str, *, key_type: str = "ec-p256", days: int = 3650, path_length: int = 1,
-                now: datetime | None = None) -> Credential:
+def create_root(
+    name: str, *, key_type: str = "ec-p256", days: int = 3650, path_length: int = 1, now: datetime | None = None
+) -> Credential:
     """A self-signed root.
 
     path_length: how many CA certificates may stand between the root and a leaf.
@@ -62,8 +63,9 @@ def create_root(name: str, *, key_type: str = "ec-p256", days: int = 3650, path_
     return Credential(certificate, key)
 
 
-def create_intermediate(issuer: Credential, name: str, *, key_type: str = "ec-p256", days: int = 1825,
-                        now: datetime | None = None) -> Credential:
+def create_intermediate(
+    issuer: Credential, name: str, *, key_type: str = "ec-p256", days: int = 1825, now: datetime | None = None
+) -> Credential:
     """A CA certificate under `issuer`, allowed one CA level less.
 
     Raises UserError for a name, key type or number of days that cannot be, and when the issuer may sign no CA.
@@ -71,26 +73,45 @@ def create_intermediate(issuer: Credential, name: str, *, key_type: str = "ec-p2
     constraints = extension(issuer.certificate, x509.BasicConstraints)
     path_length = constraints.path_length if constraints else None
     if path_length == 0:
-        raise UserError(f"The authority {quoted(issuer.certificate)} may sign devices but no further authority "
-                        "(path length 0).", "Sign with the one above it.")
+        raise UserError(
+            f"The authority {quoted(issuer.certificate)} may sign devices but no further authority (path length 0).",
+            "Sign with the one above it.",
+        )
     below = None if path_length is None else path_length - 1
-    return _issue(issuer, name, key_type, days, now,
-                  (x509.BasicConstraints(ca=True, path_length=below), True), (_SIGNS_CERTIFICATES, True))
+    return _issue(
+        issuer,
+        name,
+        key_type,
+        days,
+        now,
+        (x509.BasicConstraints(ca=True, path_length=below), True),
+        (_SIGNS_CERTIFICATES, True),
+    )
 
 
-def issue_device(issuer: Credential, device_id: str, *, key_type: str = "ec-p256", days: int = 365,
-                 now: datetime | None = None) -> Credential:
+def issue_device(
+    issuer: Credential, device_id: str, *, key_type: str = "ec-p256", days: int = 365, now: datetime | None = None
+) -> Credential:
     """A device's certificate: its common name is the device id, DPS's registration id (docs/protocol.md §2.1 rule 5).
 
     Raises UserError for a device id, key type or number of days that cannot be.
     """
     check_device_id(device_id)
-    return _issue(issuer, device_id, key_type, days, now, (_NO_AUTHORITY, True), (_SIGNS_HANDSHAKES, True),
-                  (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False))
+    return _issue(
+        issuer,
+        device_id,
+        key_type,
+        days,
+        now,
+        (_NO_AUTHORITY, True),
+        (_SIGNS_HANDSHAKES, True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+    )
 
 
-def issue_verification(issuer: Credential, code: str, *, days: int = 30,
-                       now: datetime | None = None) -> x509.Certificate:
+def issue_verification(
+    issuer: Credential, code: str, *, days: int = 30, now: datetime | None = None
+) -> x509.Certificate:
     """The proof that one holds a CA's key: its common name is DPS's verification code (docs/protocol.md §2.6).
 
     Nobody needs its private key, so that is forgotten at once.
@@ -101,8 +122,15 @@ def issue_verification(issuer: Credential, code: str, *, days: int = 30,
     return _issue(issuer, code, "ec-p256", days, now, (_NO_AUTHORITY, True), (_SIGNS_HANDSHAKES, True)).certificate
 
 
-def issue_server(issuer: Credential, dns_names: Sequence[str], ip_addresses: Sequence[str] = (), *,
-                 key_type: str = "ec-p256", days: int = 90, now: datetime | None = None) -> Credential:
+def issue_server(
+    issuer: Credential,
+    dns_names: Sequence[str],
+    ip_addresses: Sequence[str] = (),
+    *,
+    key_type: str = "ec-p256",
+    days: int = 90,
+    now: datetime | None = None,
+) -> Credential:
     """A TLS server's certificate for these names and addresses; the first of them is also the common name.
 
     Raises UserError when there is no name at all, or one is not a DNS name or IP address.
@@ -119,9 +147,17 @@ def issue_server(issuer: Credential, dns_names: Sequence[str], ip_addresses: Seq
         raise UserError(f"A server certificate cannot be made: {error}.") from None
     alternatives = [*(x509.DNSName(name) for name in dns_names), *(x509.IPAddress(address) for address in addresses)]
     name = names[0] if len(names[0]) <= MAX_COMMON_NAME else "server"  # clients look at the alternative names
-    return _issue(issuer, name, key_type, days, now, (_NO_AUTHORITY, True), (_SIGNS_HANDSHAKES, True),
-                  (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-                  (x509.SubjectAlternativeName(alternatives), False))
+    return _issue(
+        issuer,
+        name,
+        key_type,
+        days,
+        now,
+        (_NO_AUTHORITY, True),
+        (_SIGNS_HANDSHAKES, True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        (x509.SubjectAlternativeName(alternatives), False),
+    )
 
 
 def check_device_id(device_id: str) -> None:
@@ -132,11 +168,16 @@ def check_device_id(device_id: str) -> None:
     if not device_id:
         raise UserError("A device id cannot be empty.")
     if len(device_id) > MAX_COMMON_NAME:
-        raise UserError(f"The device id {device_id[:16]}… has {len(device_id)} characters; a certificate's common name "
-                        f"holds at most {MAX_COMMON_NAME}.", "Choose a shorter one.")
+        raise UserError(
+            f"The device id {device_id[:16]}… has {len(device_id)} characters; a certificate's common name "
+            f"holds at most {MAX_COMMON_NAME}.",
+            "Choose a shorter one.",
+        )
     if wrong := re.search(r"[^A-Za-z0-9._:-]", device_id):
-        raise UserError(f"The device id {device_id!r} holds {wrong.group()!r}.",
-                        "Use the letters A to Z and a to z, digits, and - . _ : only.")
+        raise UserError(
+            f"The device id {device_id!r} holds {wrong.group()!r}.",
+            "Use the letters A to Z and a to z, digits, and - . _ : only.",
+        )
     if not device_id[0].isalnum():
         raise UserError(f"The device id {device_id!r} begins with {device_id[0]!r}.", "Begin with a letter or digit.")
     if not (device_id[-1].isalnum() or device_id[-1] == "-"):
@@ -150,16 +191,30 @@ def check_verification_code(code: str) -> None:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", code):
         shown = code if len(code) <= MAX_COMMON_NAME else f"{code[:16]}… ({len(code)} characters)"
-        raise UserError(f"{shown!r} is not a verification code: one has 1 to 64 letters, digits, - or _.",
-                        "Copy the code that DPS shows for the uploaded certificate.")
+        raise UserError(
+            f"{shown!r} is not a verification code: one has 1 to 64 letters, digits, - or _.",
+            "Copy the code that DPS shows for the uploaded certificate.",
+        )
 
 
 _NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
 
 
 def _key_usage(**used: bool) -> x509.KeyUsage:
-    bits = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
-                          "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False)
+    bits = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
     return x509.KeyUsage(**(bits | used))
 
 
@@ -168,19 +223,29 @@ _SIGNS_CERTIFICATES = _key_usage(key_cert_sign=True, crl_sign=True)
 _SIGNS_HANDSHAKES = _key_usage(digital_signature=True)
 
 
-def _issue(issuer: Credential, name: str, key_type: str, days: int, now: datetime | None,
-           *extensions: tuple[x509.ExtensionType, bool]) -> Credential:
+def _issue(
+    issuer: Credential,
+    name: str,
+    key_type: str,
+    days: int,
+    now: datetime | None,
+    *extensions: tuple[x509.ExtensionType, bool],
+) -> Credential:
     """A certificate under `issuer` with a new key; its life lies within the issuer's."""
     above = issuer.certificate
     if not is_authority(above):
         raise UserError(f"The certificate of {quoted(above)} is not an authority and can sign no other.")
     present = _present(now)
     if present >= above.not_valid_after_utc:
-        raise UserError(f"The authority {quoted(above)} expired on {above.not_valid_after_utc:%Y-%m-%d}.",
-                        "Make a new one: azureiot ca create --force.")
+        raise UserError(
+            f"The authority {quoted(above)} expired on {above.not_valid_after_utc:%Y-%m-%d}.",
+            "Make a new one: azureiot ca create --force.",
+        )
     if present < above.not_valid_before_utc:
-        raise UserError(f"The authority {quoted(above)} is valid only from "
-                        f"{above.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.", "Set the clock.")
+        raise UserError(
+            f"The authority {quoted(above)} is valid only from {above.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.",
+            "Set the clock.",
+        )
     not_before, not_after = _validity(days, present)
     not_before = max(not_before, above.not_valid_before_utc)
     not_after = min(not_after, above.not_valid_after_utc)
@@ -189,21 +254,26 @@ def _issue(issuer: Credential, name: str, key_type: str, days: int, now: datetim
     for value, critical in extensions:
         builder = builder.add_extension(value, critical)
     identifier = extension(above, x509.SubjectKeyIdentifier) or x509.SubjectKeyIdentifier.from_public_key(
-        issuer.key.public_key())
+        issuer.key.public_key()
+    )
     builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+    )
     certificate = builder.sign(issuer.key, _digest(issuer.key))
     return Credential(certificate, key, () if is_self_signed(above) else issuer.certificates)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: PrivateKey,
-             not_before: datetime, not_after: datetime) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key.public_key(),
-                                serial_number=x509.random_serial_number(),  # 20 bytes at most, RFC 5280 §4.1.2.2
-                                not_valid_before=not_before, not_valid_after=not_after)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, not_before: datetime, not_after: datetime
+) -> x509.CertificateBuilder:
+    return x509.CertificateBuilder(
+        subject_name=subject,
+        issuer_name=issuer,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),  # 20 bytes at most, RFC 5280 §4.1.2.2
+        not_valid_before=not_before,
+        not_valid_after=not_after,
+    ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
 def _generate(key_type: str) -> PrivateKey:
@@ -219,8 +289,10 @@ def _digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:
 
 def _name(name: str) -> x509.Name:
     if not 1 <= len(name.encode()) <= MAX_COMMON_NAME or not name.isprintable():
-        raise UserError(f"The name {name[:80]!r} cannot be a common name.",
-                        f"Choose 1 to {MAX_COMMON_NAME} bytes of printable text.")
+        raise UserError(
+            f"The name {name[:80]!r} cannot be a common name.",
+            f"Choose 1 to {MAX_COMMON_NAME} bytes of printable text.",
+        )
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from azureiot_tools.console import UserError
+from azureiot_tools.console import UserError, printable
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
@@ -51,11 +51,6 @@ def common_name(certificate: x509.Certificate) -> str:
 def quoted(certificate: x509.Certificate) -> str:
     """The common name, or the whole subject where there is none, in quotes and fit for a terminal."""
     return f'"{printable(common_name(certificate) or certificate.subject.rfc4514_string())}"'
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped: names in a certificate are whatever somebody wrote there."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 
 
 def thumbprint(certificate: x509.Certificate, algorithm: str = "sha256") -> str:
@@ -157,23 +152,37 @@ def check_for_registration(credential: Credential, registration_id: str, now: da
     certificate = credential.certificate
     now = now or datetime.now(UTC)
     if not fits(credential.key, certificate):
-        raise UserError(f"The private key does not belong to the certificate of {quoted(certificate)}.",
-                        "Use the certificate and key that were made together.")
+        raise UserError(
+            f"The private key does not belong to the certificate of {quoted(certificate)}.",
+            "Use the certificate and key that were made together.",
+        )
     if common_name(certificate).lower() != registration_id.lower():
-        raise UserError(f"The certificate is for {quoted(certificate)} and the registration id is "
-                        f'"{registration_id}": DPS wants them equal (401002).',
-                        "Use that device's certificate, or register under the certificate's common name.")
+        raise UserError(
+            f"The certificate is for {quoted(certificate)} and the registration id is "
+            f'"{registration_id}": DPS wants them equal (401002).',
+            "Use that device's certificate, or register under the certificate's common name.",
+        )
     if now < certificate.not_valid_before_utc:
-        raise UserError(f'The certificate of "{registration_id}" is valid only from '
-                        f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC and the clock here says "
-                        f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC.", "Set the clock.")
+        raise UserError(
+            f'The certificate of "{registration_id}" is valid only from '
+            f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC and the clock here says "
+            f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
+            "Set the clock.",
+        )
     if now > certificate.not_valid_after_utc:
-        raise UserError(f'The certificate of "{registration_id}" expired on '
-                        f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC and the clock here says "
-                        f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
-                        f"Renew it: azureiot device renew {registration_id}; if the date here is wrong, set the clock.")
+        raise UserError(
+            f'The certificate of "{registration_id}" expired on '
+            f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC and the clock here says "
+            f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
+            f"Renew it: azureiot device renew {registration_id}; if the date here is wrong, set the clock.",
+        )
     usages = extension(certificate, x509.ExtendedKeyUsage)
-    if usages is not None and not {ExtendedKeyUsageOID.CLIENT_AUTH,
-                                   ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}.intersection(usages):
-        raise UserError(f'The certificate of "{registration_id}" is not meant for clients: its extended key usage '
-                        "lacks clientAuth.", f"Make one that is: azureiot device create {registration_id}.")
+    if usages is not None and not {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    }.intersection(usages):
+        raise UserError(
+            f'The certificate of "{registration_id}" is not meant for clients: its extended key usage '
+            "lacks clientAuth.",
+            f"Make one that is: azureiot device create {registration_id}.",
+        )

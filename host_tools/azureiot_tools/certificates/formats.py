@@ -56,7 +56,7 @@ def is_pfx(data: bytes) -> bool:
     if data[:1] != b"\x30" or len(data) < 6:
         return False
     length_bytes = data[1] & 0x7F if data[1] > 0x80 else 0
-    return data[2 + length_bytes:5 + length_bytes] == _PFX_VERSION_3
+    return data[2 + length_bytes : 5 + length_bytes] == _PFX_VERSION_3
 
 
 def parse(data: bytes, path: Path) -> Contents:
@@ -74,9 +74,11 @@ def parse(data: bytes, path: Path) -> Contents:
 
 def summary(contents: Contents) -> str:
     """The contents in words: "2 certificates and a private key"."""
-    counts = [(len(contents.certificates), "certificate"),
-              (len(contents.keys) + contents.encrypted_keys, "private key"),
-              (len(contents.requests), "certificate request")]
+    counts = [
+        (len(contents.certificates), "certificate"),
+        (len(contents.keys) + contents.encrypted_keys, "private key"),
+        (len(contents.requests), "certificate request"),
+    ]
     words = [f"a {noun}" if count == 1 else f"{count} {noun}s" for count, noun in counts if count]
     return " and ".join(words) or "nothing of use"
 
@@ -91,8 +93,10 @@ def load_pair(certificate_path: Path, key_path: Path) -> Credential:
         raise UserError(f"{certificate_path} holds no certificate but {summary(found)}.")
     keys = _parse_unless_pfx(key_path)
     if keys.encrypted_keys:
-        raise UserError(f"The private key in {key_path} is encrypted, which boards and this tool do not read.",
-                        f"Decrypt it: openssl pkey -in {key_path} -out NAME.key; or use a PFX.")
+        raise UserError(
+            f"The private key in {key_path} is encrypted, which boards and this tool do not read.",
+            f"Decrypt it: openssl pkey -in {key_path} -out NAME.key; or use a PFX.",
+        )
     if not keys.keys:
         raise UserError(f"{key_path} holds no private key but {summary(keys)}.")
     return assemble(keys.keys[0], found.certificates, f"{certificate_path} and {key_path}")
@@ -109,8 +113,10 @@ def assemble(key: PrivateKeyTypes, certificates: tuple[x509.Certificate, ...], w
     leaf = next((certificate for certificate in certificates if fits(usable, certificate)), None)
     if leaf is None:
         names = ", ".join(quoted(certificate) for certificate in certificates)
-        raise UserError(f"The private key in {where} does not belong to the certificate of {names}.",
-                        "Use the certificate and key that were made together.")
+        raise UserError(
+            f"The private key in {where} does not belong to the certificate of {names}.",
+            "Use the certificate and key that were made together.",
+        )
     chain = tuple(issuer for issuer in issuers_of(leaf, certificates) if not is_self_signed(issuer))
     return Credential(leaf, usable, chain)
 
@@ -147,8 +153,9 @@ def _parse_pem(data: bytes, path: Path) -> Contents:
             elif label.endswith("PRIVATE KEY"):
                 keys.append(serialization.load_pem_private_key(text, None))
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise UserError(f"{path} is damaged: block {number} ({label}) cannot be read.",
-                            "Copy the file again.") from None
+            raise UserError(
+                f"{path} is damaged: block {number} ({label}) cannot be read.", "Copy the file again."
+            ) from None
     return Contents("PEM", tuple(certificates), tuple(keys), tuple(requests), encrypted_keys)
 
 
@@ -167,8 +174,10 @@ def _parse_der(data: bytes, path: Path) -> Contents:
     try:
         return Contents("DER", requests=(x509.load_der_x509_csr(data),))
     except ValueError:
-        raise UserError(f"{path} begins like DER, but is no certificate, private key, certificate request or PFX.",
-                        "It may be damaged: copy the file again.") from None
+        raise UserError(
+            f"{path} begins like DER, but is no certificate, private key, certificate request or PFX.",
+            "It may be damaged: copy the file again.",
+        ) from None
 
 
 def split_der(data: bytes) -> list[bytes]:
@@ -176,14 +185,14 @@ def split_der(data: bytes) -> list[bytes]:
     parts = []
     start = 0
     while start < len(data):
-        head = data[start:start + 2]
+        head = data[start : start + 2]
         if len(head) < 2 or head[0] != 0x30 or head[1] == 0x80:
             raise ValueError("not a DER sequence")
         length_bytes = head[1] & 0x7F if head[1] > 0x80 else 0
         body = start + 2 + length_bytes
-        length = int.from_bytes(data[start + 2:body], "big") if length_bytes else head[1]
+        length = int.from_bytes(data[start + 2 : body], "big") if length_bytes else head[1]
         if body + length > len(data):
             raise ValueError("cut short")
-        parts.append(data[start:body + length])
+        parts.append(data[start : body + length])
         start = body + length
     return parts

@@ -20,12 +20,15 @@ from azureiot_tools.certificates.credential import (
     is_authority,
     is_self_signed,
     issuers_of,
-    printable,
     thumbprint,
 )
+from azureiot_tools.console import printable
 
-_USAGES = {ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth", ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
-           ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "any"}
+_USAGES = {
+    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "any",
+}
 
 
 def read_contents(path: Path, password: str) -> formats.Contents:
@@ -94,8 +97,10 @@ def chain(certificate: x509.Certificate, others: Iterable[x509.Certificate]) -> 
     """
     above = issuers_of(certificate, others)
     top = above[-1] if above else certificate
-    return {"chain": [issuer.subject.rfc4514_string() for issuer in above],
-            "missing_issuer": None if is_self_signed(top) else top.issuer.rfc4514_string()}
+    return {
+        "chain": [issuer.subject.rfc4514_string() for issuer in above],
+        "missing_issuer": None if is_self_signed(top) else top.issuer.rfc4514_string(),
+    }
 
 
 def chain_words(found: dict[str, Any]) -> str:
@@ -133,8 +138,9 @@ def survey(files: Iterable[tuple[Path, formats.Contents]], now: datetime | None 
             "certificates": [
                 {
                     **describe(certificate, now),
-                    "private_key": next((str(other) for other, held in files
-                                         if any(fits(key, certificate) for key in held.keys)), None),
+                    "private_key": next(
+                        (str(other) for other, held in files if any(fits(key, certificate) for key in held.keys)), None
+                    ),
                     **chain(certificate, certificates),
                 }
                 for certificate in contents.certificates
@@ -145,8 +151,11 @@ def survey(files: Iterable[tuple[Path, formats.Contents]], now: datetime | None 
             ],
             "encrypted_private_keys": contents.encrypted_keys,
             "requests": [
-                {"subject": request.subject.rfc4514_string(), "key_type": key_type(request),
-                 "signature_valid": request.is_signature_valid}
+                {
+                    "subject": request.subject.rfc4514_string(),
+                    "key_type": key_type(request),
+                    "signature_valid": request.is_signature_valid,
+                }
                 for request in contents.requests
             ],
         }
@@ -166,8 +175,10 @@ def _file_lines(file: dict[str, Any]) -> list[str]:
     for number, certificate in enumerate(file["certificates"], 1):
         key = f"yes, in {certificate['private_key']}" if certificate["private_key"] else "not here"
         result.append(f"  certificate {number}")
-        result += [f"    {text}" for text in (*lines(certificate), line("chain", chain_words(certificate)),
-                                              line("private key", key))]
+        result += [
+            f"    {text}"
+            for text in (*lines(certificate), line("chain", chain_words(certificate)), line("private key", key))
+        ]
     for key in file["private_keys"]:
         words = "fits no certificate here" if key["fits"] is None else f"belongs to the certificate of {key['fits']}"
         result.append("  " + line("private key", words))

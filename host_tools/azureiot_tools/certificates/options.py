@@ -17,8 +17,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def add_certs(parser: argparse.ArgumentParser) -> None:
     """--certs DIR, or the environment variable AZUREIOT_CERTS."""
-    parser.add_argument("--certs", metavar="DIR", default=os.environ.get("AZUREIOT_CERTS") or "certs",
-                        help="directory of certificates and keys (default: $AZUREIOT_CERTS or certs)")
+    parser.add_argument(
+        "--certs",
+        metavar="DIR",
+        default=os.environ.get("AZUREIOT_CERTS") or "certs",
+        help="directory of certificates and keys (default: $AZUREIOT_CERTS or certs)",
+    )
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
@@ -28,20 +32,32 @@ def add_force(parser: argparse.ArgumentParser) -> None:
 
 def add_key(parser: argparse.ArgumentParser, default: str | None = "ec-p256", said: str = "ec-p256") -> None:
     """--key-type; `said` is the default in words."""
-    parser.add_argument("--key-type", metavar="TYPE", default=default,
-                        help=f"ec-p256, ec-p384, rsa-2048, rsa-3072 or rsa-4096 (default: {said})")
+    parser.add_argument(
+        "--key-type",
+        metavar="TYPE",
+        default=default,
+        help=f"ec-p256, ec-p384, rsa-2048, rsa-3072 or rsa-4096 (default: {said})",
+    )
 
 
 def add_days(parser: argparse.ArgumentParser, default: int) -> None:
     """--days N."""
-    parser.add_argument("--days", type=int, metavar="N", default=default,
-                        help="validity in days, never longer than the issuer's (default: %(default)s)")
+    parser.add_argument(
+        "--days",
+        type=int,
+        metavar="N",
+        default=default,
+        help="validity in days, never longer than the issuer's (default: %(default)s)",
+    )
 
 
 def add_password(parser: argparse.ArgumentParser) -> None:
     """--password-file FILE; the password itself is never an argument."""
-    parser.add_argument("--password-file", metavar="FILE",
-                        help=f"its first line is the PFX password (default: ${PASSWORD_VARIABLE}, then a prompt)")
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help=f"its first line is the PFX password (default: ${PASSWORD_VARIABLE}, then a prompt)",
+    )
 
 
 def pfx_password(arguments: argparse.Namespace, name: str, *, confirm: bool = False) -> str:

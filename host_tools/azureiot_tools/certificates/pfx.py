@@ -48,7 +48,8 @@ def serialize(credential: Credential, password: str, friendly_name: str) -> byte
         .build(password.encode())
     )
     return pkcs12.serialize_key_and_certificates(
-        friendly_name.encode(), credential.key, credential.certificate, credential.chain, encryption)
+        friendly_name.encode(), credential.key, credential.certificate, credential.chain, encryption
+    )
 
 
 def read(path: Path, password: str) -> Pfx:
@@ -58,12 +59,16 @@ def read(path: Path, password: str) -> Pfx:
     """
     contents = read_contents(path, password)
     if not contents.certificates:
-        raise UserError(f"{path} holds {formats.summary(contents)} and no certificate.",
-                        "Export it again together with its certificate.")
+        raise UserError(
+            f"{path} holds {formats.summary(contents)} and no certificate.",
+            "Export it again together with its certificate.",
+        )
     if not contents.keys:
         names = ", ".join(quoted(certificate) for certificate in contents.certificates)
-        raise UserError(f"{path} holds no private key, only {formats.summary(contents)} ({names}).",
-                        'Export it again with "include the private key".')
+        raise UserError(
+            f"{path} holds no private key, only {formats.summary(contents)} ({names}).",
+            'Export it again with "include the private key".',
+        )
     credential = formats.assemble(contents.keys[0], contents.certificates, str(path))
     above = issuers_of(credential.certificate, contents.certificates)
     root = next((certificate for certificate in above if is_self_signed(certificate)), None)
@@ -84,18 +89,24 @@ def read_contents(path: Path, password: str) -> formats.Contents:
     data = formats.read_bytes(path)
     if not formats.is_pfx(data):
         found = formats.parse(data, path)
-        raise UserError(f"{path} is not a PFX: it is {found.format} with {formats.summary(found)}.",
-                        f"See what is in it: azureiot cert show {path}")
+        raise UserError(
+            f"{path} is not a PFX: it is {found.format} with {formats.summary(found)}.",
+            f"See what is in it: azureiot cert show {path}",
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # BER in place of DER, as Java writes it, is read all the same
             bundle = pkcs12.load_pkcs12(data, password.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
         if "password" in str(error).lower():
-            raise UserError(f"The password does not open {path}, or the file is damaged.",
-                            "Try again with the password it was exported with.") from None
-        raise UserError(f"{path} begins like a PFX but cannot be read: it is damaged, or encrypted in an unknown way.",
-                        "Export or copy it again.") from None
+            raise UserError(
+                f"The password does not open {path}, or the file is damaged.",
+                "Try again with the password it was exported with.",
+            ) from None
+        raise UserError(
+            f"{path} begins like a PFX but cannot be read: it is damaged, or encrypted in an unknown way.",
+            "Export or copy it again.",
+        ) from None
     first = [bundle.cert] if bundle.cert else []
     every = tuple(entry.certificate for entry in [*first, *bundle.additional_certs])
     keys: tuple[PrivateKeyTypes, ...] = (bundle.key,) if bundle.key else ()

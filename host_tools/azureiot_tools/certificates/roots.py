@@ -36,13 +36,16 @@ def directory() -> Path:
         for place in (package / "roots", package.parents[1] / "certs" / "roots"):
             if place.is_dir():
                 return place
-    raise UserError("The server roots are missing from this installation.",
-                    "Install it again: pip install 'azureiot[tools]'")
+    raise UserError(
+        "The server roots are missing from this installation.", "Install it again: pip install 'azureiot[tools]'"
+    )
 
 
 def server_roots() -> list[ServerRoot]:
     """All of them, those for every cloud first."""
     top = directory()
-    return [ServerRoot(path, formats.parse(formats.read_bytes(path), path).certificates[0], clouds)
-            for place, clouds in [(top, _ALL), *((top / name, clouds) for name, clouds in _CLOUDS.items())]
-            for path in sorted(place.glob("*.pem"))]
+    return [
+        ServerRoot(path, formats.parse(formats.read_bytes(path), path).certificates[0], clouds)
+        for place, clouds in [(top, _ALL), *((top / name, clouds) for name, clouds in _CLOUDS.items())]
+        for path in sorted(place.glob("*.pem"))
+    ]

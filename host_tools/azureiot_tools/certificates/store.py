@@ -1,8 +1,8 @@
 """Where certificates and keys live on this machine, and how they get there whole or not at all.
 
-    certs/ca/root.crt  root.key  intermediate.crt  intermediate.key      the authority
-    certs/NAME.crt  NAME.key  NAME.pfx                                   a device: leaf + chain (PEM), key (PKCS#8), PFX
-    certs/NAME.old.crt …                                                 the same before its last renewal
+certs/ca/root.crt  root.key  intermediate.crt  intermediate.key      the authority
+certs/NAME.crt  NAME.key  NAME.pfx                                   a device: leaf + chain (PEM), key (PKCS#8), PFX
+certs/NAME.old.crt …                                                 the same before its last renewal
 """
 
 from __future__ import annotations
@@ -54,21 +54,26 @@ class Store:
         """The authority's root or intermediate. Raises UserError when there is none or its files do not fit."""
         path = self.certificate_path(level)
         if not path.exists():
-            raise UserError(f"There is no certificate authority in {self.directory}: {path} is missing.",
-                            "Make one: azureiot ca create")
+            raise UserError(
+                f"There is no certificate authority in {self.directory}: {path} is missing.",
+                "Make one: azureiot ca create",
+            )
         return formats.load_pair(path, path.with_suffix(".key"))
 
     def authority_files(self, level: str, credential: Credential) -> list[NewFile]:
         """The files of an authority that is about to be kept: its certificate alone, and its key."""
         path = self.certificate_path(level)
-        return [NewFile(path, to_pem([credential.certificate])),
-                NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True)]
+        return [
+            NewFile(path, to_pem([credential.certificate])),
+            NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
+        ]
 
     def device_path(self, device_id: str) -> Path:
         """The device's certificate file. Raises UserError for an id that cannot be the name of a file here."""
         if device_id.lower().endswith(_OLD):
-            raise UserError(f'A device id ending in "{_OLD}" is kept for the files from before a renewal.',
-                            "Choose another.")
+            raise UserError(
+                f'A device id ending in "{_OLD}" is kept for the files from before a renewal.', "Choose another."
+            )
         if os.name == "nt" and ":" in device_id:  # NTFS would open an alternate data stream
             raise UserError(f"Windows cannot name a file {device_id!r}.", "Choose a device id without a colon.")
         return self.directory / f"{device_id}.crt"
@@ -76,15 +81,24 @@ class Store:
     def device_files(self, device_id: str, credential: Credential, pfx: bytes) -> list[NewFile]:
         """The files of a device: leaf + chain, key, PFX."""
         path = self.device_path(device_id)
-        return [NewFile(path, to_pem(credential.certificates)),
-                NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
-                NewFile(path.with_suffix(".pfx"), pfx, private=True)]
+        return [
+            NewFile(path, to_pem(credential.certificates)),
+            NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
+            NewFile(path.with_suffix(".pfx"), pfx, private=True),
+        ]
 
     def old_files(self, device_id: str) -> list[NewFile]:
         """The device's files of now, under the names they keep when new ones take their place."""
         now = [self.device_path(device_id).with_suffix(suffix) for suffix in (".crt", ".key", ".pfx")]
-        return [NewFile(path.with_name(f"{device_id}{_OLD}{path.suffix}"), formats.read_bytes(path),
-                        private=path.suffix != ".crt") for path in now if path.exists()]
+        return [
+            NewFile(
+                path.with_name(f"{device_id}{_OLD}{path.suffix}"),
+                formats.read_bytes(path),
+                private=path.suffix != ".crt",
+            )
+            for path in now
+            if path.exists()
+        ]
 
     def devices(self) -> Iterator[tuple[str, x509.Certificate]]:
         """(device id, leaf) of every device here, by name; other certificates in the directory are passed over."""

@@ -14,7 +14,8 @@ LEVELS = ("root", "intermediate")
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `ca` and its actions to the command line."""
     actions = commands.add_parser(
-        "ca", help="make a certificate authority and prove to DPS that it is yours",
+        "ca",
+        help="make a certificate authority and prove to DPS that it is yours",
         description="Certificate authorities: a root to upload to DPS, and an intermediate that signs devices.",
     ).add_subparsers(title="actions", metavar="ACTION", required=True)
 
@@ -55,18 +56,28 @@ def create(arguments: argparse.Namespace) -> Report:
     if not arguments.force:
         store.refuse_existing(
             (place.certificate_path(level).with_suffix(suffix) for level in LEVELS for suffix in (".crt", ".key")),
-            "Keep it, or replace it with --force: devices with its certificates will then need new ones.")
+            "Keep it, or replace it with --force: devices with its certificates will then need new ones.",
+        )
     settings = {"key_type": arguments.key_type, "days": arguments.days}
     root = authority.create_root(f"{arguments.name} root", **settings)
     intermediate = authority.create_intermediate(root, f"{arguments.name} intermediate", **settings)
-    store.write([*place.authority_files("root", root), *place.authority_files("intermediate", intermediate)],
-                force=arguments.force)
+    store.write(
+        [*place.authority_files("root", root), *place.authority_files("intermediate", intermediate)],
+        force=arguments.force,
+    )
     made = {"root": inspect.describe(root.certificate), "intermediate": inspect.describe(intermediate.certificate)}
     data = {level: {"file": str(place.certificate_path(level)), **made[level]} for level in LEVELS}
-    text = "\n".join(f"Made {made[level]['common_name']} ({made[level]['key_type']}): {place.certificate_path(level)}, "
-                     f"valid {inspect.validity(made[level])}" for level in LEVELS)
-    return Report(data, text, f"upload {place.certificate_path('root')} to DPS, generate a verification code there, "
-                              "then: azureiot ca prove CODE")
+    text = "\n".join(
+        f"Made {made[level]['common_name']} ({made[level]['key_type']}): {place.certificate_path(level)}, "
+        f"valid {inspect.validity(made[level])}"
+        for level in LEVELS
+    )
+    return Report(
+        data,
+        text,
+        f"upload {place.certificate_path('root')} to DPS, generate a verification code there, "
+        "then: azureiot ca prove CODE",
+    )
 
 
 def prove(arguments: argparse.Namespace) -> Report:
@@ -81,8 +92,11 @@ def prove(arguments: argparse.Namespace) -> Report:
     path = Path(arguments.out) if arguments.out else place.directory / "ca" / f"verification-{code[:8]}.crt"
     store.write([store.NewFile(path, credential.to_pem([certificate]))], force=arguments.force)
     data = {"file": str(path), **inspect.describe(certificate)}
-    return Report(data, f"Made {path}: common name {code}, signed by {credential.quoted(issuer.certificate)}",
-                  f"upload {path} to DPS to verify the authority, then make an enrollment group over it")
+    return Report(
+        data,
+        f"Made {path}: common name {code}, signed by {credential.quoted(issuer.certificate)}",
+        f"upload {path} to DPS to verify the authority, then make an enrollment group over it",
+    )
 
 
 def list_(arguments: argparse.Namespace) -> Report:
@@ -91,8 +105,10 @@ def list_(arguments: argparse.Namespace) -> Report:
 
     place = store.Store(Path(arguments.certs))
     found = {level: inspect.describe(place.authority(level).certificate) for level in LEVELS}
-    rows = [[level, entry["subject"], entry["key_type"], inspect.validity(entry), entry["sha256"]]
-            for level, entry in found.items()]
+    rows = [
+        [level, entry["subject"], entry["key_type"], inspect.validity(entry), entry["sha256"]]
+        for level, entry in found.items()
+    ]
     data = {level: {"file": str(place.certificate_path(level)), **entry} for level, entry in found.items()}
     return Report(data, table(["LEVEL", "SUBJECT", "KEY", "VALID", "SHA-256"], rows))
 
@@ -107,8 +123,10 @@ def export(arguments: argparse.Namespace) -> Report:
     if arguments.out:
         form = Encoding.DER if arguments.der else Encoding.PEM
         done = store.write([store.NewFile(Path(arguments.out), certificate.public_bytes(form))], force=arguments.force)
-        return Report({"file": arguments.out, "changed": bool(done.written)},
-                      f"{'Wrote' if done.written else 'Unchanged:'} {arguments.out}")
+        return Report(
+            {"file": arguments.out, "changed": bool(done.written)},
+            f"{'Wrote' if done.written else 'Unchanged:'} {arguments.out}",
+        )
     if arguments.der:
         raise UserError("DER is not for the terminal.", "Name a file: --out FILE")
     pem = certificate.public_bytes(Encoding.PEM).decode()

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -83,7 +84,7 @@ class Demo:
         ):
             ready = self._start_emulator()
             _azureiot("service", "cert", "upload", "certs/ca/root.crt", "--name", CA)
-            code = json.loads(_azureiot("service", "cert", "code", CA, "--json"))["verificationCode"]
+            code = _code_in(_azureiot("service", "cert", "code", CA))
             _azureiot("ca", "prove", code, "--out", "proof.crt")
             _azureiot("service", "cert", "verify", CA, "proof.crt")
         with self._step("An enrollment group: whoever has a certificate of this CA may register"):
@@ -93,18 +94,6 @@ class Demo:
             _azureiot("device", "create", DEVICE, "--password-file", "password.txt")
         with self._step("PFX to PEM, and to DER for boards"):
             _azureiot("pfx", "convert", f"certs/{DEVICE}.pfx", "--password-file", "password.txt", "--out", "converted")
-        _write_private(
-            "settings.json",
-            json.dumps(
-                {
-                    "id_scope": ready["id_scope"],
-                    "provisioning_host": "localhost",
-                    "port": ready["port"],
-                    "roots": ready["ca"],
-                },
-                indent=2,
-            ),
-        )
         pfx = ("--pfx", f"certs/{DEVICE}.pfx", "--password-file", "password.txt")
         self._device("CPython", *pfx)
         from azureiot_tools.simulator import unix_port
@@ -159,6 +148,14 @@ class Demo:
             raise UserError(f"The emulator did not start: {line or 'it said nothing'}.") from None
         threading.Thread(target=_write_log, args=(emulator, Path("emulator.log").absolute())).start()
         print(f"DPS and hub on port {ready['port']}, service API on {ready['http_port']}, id scope {ready['id_scope']}")
+        settings = {
+            "id_scope": ready["id_scope"],
+            "provisioning_host": "localhost",
+            "port": ready["port"],
+            "roots": ready["ca"],
+        }
+        print(f"settings.json, for the device: {json.dumps(settings)}")
+        _write_private("settings.json", json.dumps(settings, indent=2))
         previous = os.environ.get("AZUREIOT_SERVICE_URL")
         os.environ["AZUREIOT_SERVICE_URL"] = f"http://127.0.0.1:{ready['http_port']}"
         self._stack.callback(_restore, "AZUREIOT_SERVICE_URL", previous)
@@ -201,6 +198,12 @@ class _Tee:
 
     def flush(self) -> None:
         self._terminal.flush()
+
+
+def _code_in(printed: str) -> str:
+    """The verification code in what `azureiot service cert code` printed, as one would copy it."""
+    (code,) = re.findall(r"\b[0-9A-F]{48}\b", printed.splitlines()[0])
+    return code
 
 
 def _prompt(*arguments: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 from azureiot_tools.commands.service import add_common, client_of
-from azureiot_tools.console import UserError, emit
-from azureiot_tools.emulator.events import printable
+from azureiot_tools.console import UserError, emit, printable
 
 STAMP = "iothub-"  # what the hub itself adds (docs/protocol.md §3.5)
 
@@ -60,12 +60,22 @@ def message_lines(message: dict[str, Any]) -> Iterator[str]:
     time = message["enqueuedTimeUtc"][:23].replace("T", " ")
     yield f"{time}  {printable(message['deviceId'])}  {_payload(message)}"
     properties: dict[str, str | None] = message["properties"]
-    system = [name for name in properties if name.startswith("$.")]
-    stamps = [name for name in properties if name.startswith(STAMP)]
-    application = [name for name in properties if name not in system and name not in stamps]
-    for title, names in (("properties", application), ("system", system), ("stamps", stamps)):
+    for title, names in (
+        ("properties", [name for name in properties if not name.startswith(("$.", STAMP))]),
+        ("system", [name for name in properties if name.startswith("$.")]),
+    ):
         if names:
             yield f"    {title}: " + "  ".join(_pair(name, properties[name]) for name in names)
+    yield "    hub's stamps: " + "  ".join(_stamps(properties))
+
+
+def _stamps(properties: dict[str, str | None]) -> Iterator[str]:
+    """The hub's own properties without their common prefix; of the authentication method its type says enough."""
+    for name, value in properties.items():
+        if name == f"{STAMP}connection-auth-method":
+            yield f"connection-auth-method={json.loads(value or '{}').get('type')}"
+        elif name.startswith(STAMP):
+            yield _pair(name.removeprefix(STAMP), value)
 
 
 def _payload(message: dict[str, Any]) -> str:

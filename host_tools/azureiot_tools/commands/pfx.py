@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `pfx` and its action to the command line."""
     actions = commands.add_parser(
-        "pfx", help="convert a PFX to PEM and DER", description="PFX (PKCS#12) files.",
+        "pfx", help="convert a PFX to PEM and DER", description="PFX (PKCS#12) files."
     ).add_subparsers(title="actions", metavar="ACTION", required=True)
     parser = actions.add_parser(
-        "convert", allow_abbrev=False,  # `--password SECRET` must not be taken for --password-file
+        "convert",
+        allow_abbrev=False,  # `--password SECRET` must not be taken for --password-file
         help="write certificate, chain and key as PEM, and as DER for boards",
         description="Write NAME.crt (leaf, then chain) and NAME.key (PKCS#8) as PEM, and NAME.crt.der and NAME.key.der "
-                    "(SEC1 or PKCS#1), which MicroPython reads on every board.")
+        "(SEC1 or PKCS#1), which MicroPython reads on every board.",
+    )
     parser.add_argument("file", metavar="FILE", help="the PFX")
     parser.add_argument("--out", metavar="DIR", help="where to write (default: beside FILE)")
     parser.add_argument("--name", help="what the files are called (default: as FILE, without its ending)")
@@ -56,16 +58,24 @@ def convert(arguments: argparse.Namespace) -> Report:
     elif above["missing_issuer"] and not device.chain:
         chain += ": right only if that is the certificate uploaded to DPS (else 401002, docs/protocol.md §2.1)"
     strangers = [other.subject.rfc4514_string() for other in found.strangers]
-    text = [f"{source} holds", *("  " + line for line in inspect.lines(entry)),
-            "  " + inspect.line("chain", chain), "  " + inspect.line("private key", "yes, and it fits")]
+    text = [
+        f"{source} holds",
+        *("  " + line for line in inspect.lines(entry)),
+        "  " + inspect.line("chain", chain),
+        "  " + inspect.line("private key", "yes, and it fits"),
+    ]
     if strangers:
         text.append("  " + inspect.line("left out", ", ".join(strangers)))
     text += [f"Wrote {path}" for path in done.written] + [f"Unchanged: {path}" for path in done.unchanged]
     data = {
-        "file": str(source), **entry, **above, "private_key": True,
+        "file": str(source),
+        **entry,
+        **above,
+        "private_key": True,
         "root_left_out": found.root.subject.rfc4514_string() if found.root else None,
         "strangers_left_out": strangers,
-        "written": [str(path) for path in done.written], "unchanged": [str(path) for path in done.unchanged],
+        "written": [str(path) for path in done.written],
+        "unchanged": [str(path) for path in done.unchanged],
     }
     pair = f"--cert {directory / name}.crt --key {directory / name}.key"
     return Report(data, "\n".join(text), f"azureiot provision {pair}")

@@ -11,8 +11,10 @@ from azureiot_tools.console import Report
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `roots` to the command line."""
     parser = commands.add_parser(
-        "roots", help="show the server roots that devices trust",
-        description="The root certificates that Azure's servers lead to (docs/protocol.md §4.5), as files for devices.")
+        "roots",
+        help="show the server roots that devices trust",
+        description="The root certificates that Azure's servers lead to (docs/protocol.md §4.5), as files for devices.",
+    )
     options.add_json(parser)
     parser.set_defaults(run=show)
 
@@ -23,8 +25,18 @@ def show(arguments: argparse.Namespace) -> Report:
 
     found = [(root, inspect.describe(root.certificate)) for root in roots.server_roots()]
     data = [{"file": str(root.path), "clouds": root.clouds, **entry} for root, entry in found]
-    text = [f"{entry['common_name']}\n" + "\n".join("  " + inspect.line(label, value) for label, value in (
-                ("clouds", root.clouds), ("SHA-1", entry["sha1"]), ("SHA-256", entry["sha256"]),
-                ("expires", f"{entry['not_after'][:10]} ({entry['days_left']} days left)"), ("file", str(root.path))))
-            for root, entry in found]
+    text = [
+        f"{entry['common_name']}\n"
+        + "\n".join(
+            "  " + inspect.line(label, value)
+            for label, value in (
+                ("clouds", root.clouds),
+                ("SHA-1", entry["sha1"]),
+                ("SHA-256", entry["sha256"]),
+                ("expires", f"{entry['not_after'][:10]} ({entry['days_left']} days left)"),
+                ("file", str(root.path)),
+            )
+        )
+        for root, entry in found
+    ]
     return Report(data, "\n".join(text))

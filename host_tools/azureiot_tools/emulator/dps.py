@@ -71,8 +71,17 @@ class Dps(Service[Registrant]):
     max_packet_bytes = MAX_MESSAGE_BYTES
     keeps_sessions = False  # docs/protocol.md §1.2: session present is always 0
 
-    def __init__(self, registry: Registry, events: Events, now: Callable[[], datetime], *, id_scope: str,
-                 hubs: Sequence[str], retry_after_s: int, assigning_steps: int) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        events: Events,
+        now: Callable[[], datetime],
+        *,
+        id_scope: str,
+        hubs: Sequence[str],
+        retry_after_s: int,
+        assigning_steps: int,
+    ) -> None:
         super().__init__()
         self.name = f"DPS {id_scope}"
         self._registry = registry
@@ -88,12 +97,17 @@ class Dps(Service[Registrant]):
         """Any credentials will do until the device registers; only the names must agree (docs/protocol.md §1.2)."""
         username = _USERNAME.fullmatch(connect.username or "")
         if username is None:
-            raise Reject("the username is not {idScope}/registrations/{registrationId}/api-version=… (without a ? "
-                         "before api-version)", "docs/protocol.md §1.2")
+            raise Reject(
+                "the username is not {idScope}/registrations/{registrationId}/api-version=… (without a ? "
+                "before api-version)",
+                "docs/protocol.md §1.2",
+            )
         registration_id = username["registration_id"]
         if connect.client_id.lower() != registration_id.lower():
-            raise Reject(f"the client id '{connect.client_id}' is not the username's registration id "
-                         f"'{registration_id}'", "docs/protocol.md §1.2")
+            raise Reject(
+                f"the client id '{connect.client_id}' is not the username's registration id '{registration_id}'",
+                "docs/protocol.md §1.2",
+            )
         return registration_id.lower(), Registrant(username["id_scope"], registration_id, peer.chain)
 
     def on_subscribe(self, session: Session[Registrant], topic_filter: str, qos: int) -> int:
@@ -111,37 +125,60 @@ class Dps(Service[Registrant]):
             raise Drop(f"a PUBLISH to '{message.topic}', which has no $rid", "docs/protocol.md §1.3")
         registrant = session.principal
         if RESPONSES not in session.subscriptions:
-            self._events.publish("refused", registrant.registration_id,
-                                 f"not answered: the device has not subscribed to {RESPONSES} before it asked",
-                                 "docs/protocol.md §1.3")
+            self._events.publish(
+                "refused",
+                registrant.registration_id,
+                f"not answered: the device has not subscribed to {RESPONSES} before it asked",
+                "docs/protocol.md §1.3",
+            )
             return
         try:
-            operation = (self._register(registrant, message.payload) if request == REGISTER else
-                         self._poll(registrant, query.get("operationId") or ""))
+            operation = (
+                self._register(registrant, message.payload)
+                if request == REGISTER
+                else self._poll(registrant, query.get("operationId") or "")
+            )
             status, retry_after, answer = self._step(operation)
         except Refusal as refusal:
-            self._events.publish("refused", registrant.registration_id, f"{refusal.error_code} \"{refusal.message}\": "
-                                 f"{refusal.reason}", refusal.section)
+            self._events.publish(
+                "refused",
+                registrant.registration_id,
+                f'{refusal.error_code} "{refusal.message}": {refusal.reason}',
+                refusal.section,
+            )
             status, retry_after, answer = refusal.status, "", self._error(refusal)
         # $rid comes first and as it was sent: the Python and C# SDKs look for it there (docs/protocol.md §1.3).
         raw_request_id = message.topic.partition("$rid=")[2].partition("&")[0]
-        session.publish(f"$dps/registrations/res/{status}/?$rid={raw_request_id}{retry_after}",
-                        json.dumps(answer, separators=(",", ":")).encode())
+        session.publish(
+            f"$dps/registrations/res/{status}/?$rid={raw_request_id}{retry_after}",
+            json.dumps(answer, separators=(",", ":")).encode(),
+        )
 
     def _register(self, registrant: Registrant, payload: bytes) -> Operation:
         if registrant.id_scope != self._id_scope:
             # What DPS answers to an id scope that it does not know is not verified: docs/protocol.md §9.1.
-            raise Refusal(attestation.UNAUTHORIZED, f"the id scope '{registrant.id_scope}' is unknown; this DPS has "
-                          f"'{self._id_scope}'", section="docs/protocol.md §9.1")
+            raise Refusal(
+                attestation.UNAUTHORIZED,
+                f"the id scope '{registrant.id_scope}' is unknown; this DPS has '{self._id_scope}'",
+                section="docs/protocol.md §9.1",
+            )
         if not _REGISTRATION_ID.fullmatch(registrant.registration_id):
-            raise Refusal("Invalid RegistrationId", f"'{registrant.registration_id}' cannot be a registration id",
-                          status=400, error_code=400004, section="docs/protocol.md §1.2")
+            raise Refusal(
+                "Invalid RegistrationId",
+                f"'{registrant.registration_id}' cannot be a registration id",
+                status=400,
+                error_code=400004,
+                section="docs/protocol.md §1.2",
+            )
         _check_body(registrant, payload)
         attested = attestation.attest(self._registry, registrant.registration_id, registrant.chain, self._now())
         registration = self._assign(attested)
         operation = Operation(_operation_id(), registrant, self._assigning_steps, {})
-        operation.answer = {"operationId": operation.id, "status": registration.status,
-                            "registrationState": registration_state(registration)}
+        operation.answer = {
+            "operationId": operation.id,
+            "status": registration.status,
+            "registrationState": registration_state(registration),
+        }
         self._operations[operation.id] = operation
         if len(self._operations) > MAX_OPERATIONS:
             self._operations.popitem(last=False)
@@ -151,9 +188,14 @@ class Dps(Service[Registrant]):
         operation = self._operations.get(operation_id)
         # The answer is for the device that registered: same id, same certificate.
         if operation is None or operation.registrant != registrant:
-            raise Refusal("Operation not found", f"'{registrant.registration_id}' has no operation '{operation_id}'; "
-                          "the emulator may have been restarted since: register again", status=404, error_code=404202,
-                          section="docs/protocol.md §1.5")
+            raise Refusal(
+                "Operation not found",
+                f"'{registrant.registration_id}' has no operation '{operation_id}'; "
+                "the emulator may have been restarted since: register again",
+                status=404,
+                error_code=404202,
+                section="docs/protocol.md §1.5",
+            )
         return operation
 
     def _step(self, operation: Operation) -> tuple[int, str, dict[str, Any]]:
@@ -168,22 +210,42 @@ class Dps(Service[Registrant]):
         now = self._now()
         before = self._registry.registration(attested.registration_id)
         registration = Registration(
-            registration_id=attested.registration_id, device_id=attested.device_id, assigned_hub="",
-            enrollment_group_id=attested.group_id, status="assigned", substatus="initialAssignment",
-            error_code=None, error_message=None, leaf_sha1=attested.leaf_sha1, leaf_sha256=attested.leaf_sha256,
-            created=before.created if before else now, updated=now,
-            etag=base64.b64encode(f'"{uuid.uuid4()}"'.encode()).decode())
+            registration_id=attested.registration_id,
+            device_id=attested.device_id,
+            assigned_hub="",
+            enrollment_group_id=attested.group_id,
+            status="assigned",
+            substatus="initialAssignment",
+            error_code=None,
+            error_message=None,
+            leaf_sha1=attested.leaf_sha1,
+            leaf_sha256=attested.leaf_sha256,
+            created=before.created if before else now,
+            updated=now,
+            etag=base64.b64encode(f'"{uuid.uuid4()}"'.encode()).decode(),
+        )
         allowed = [hub for hub in attested.enrollment.hubs or self._hubs if hub in self._hubs]
         if not attested.enabled:
             # Which answer a disabled enrollment gets over MQTT is not verified: docs/protocol.md §2.2.
             registration = replace(registration, device_id="", status="disabled", substatus="")
-            self._events.publish("refused", attested.registration_id, "the enrollment is disabled",
-                                 "docs/protocol.md §2.2")
+            self._events.publish(
+                "refused", attested.registration_id, "the enrollment is disabled", "docs/protocol.md §2.2"
+            )
         elif not allowed:
-            registration = replace(registration, device_id="", status="failed", substatus="", error_code=400208,
-                                   error_message="No IoT hub is specified for the enrollment.")
-            self._events.publish("refused", attested.registration_id, "the enrollment allows no hub of this DPS: "
-                                 f"{', '.join(attested.enrollment.hubs) or 'none is linked'}", "docs/protocol.md §2.3")
+            registration = replace(
+                registration,
+                device_id="",
+                status="failed",
+                substatus="",
+                error_code=400208,
+                error_message="No IoT hub is specified for the enrollment.",
+            )
+            self._events.publish(
+                "refused",
+                attested.registration_id,
+                f"the enrollment allows no hub of this DPS: {', '.join(attested.enrollment.hubs) or 'none is linked'}",
+                "docs/protocol.md §2.3",
+            )
         else:
             registration = self._place(registration, before, allowed)
         self._registry.put_registration(registration)
@@ -199,26 +261,52 @@ class Dps(Service[Registrant]):
         # DPS enters the leaf's thumbprint, for enrollment groups too (§2.5): a renewed leaf must come here again.
         known = self._registry.device(hub, registration.device_id)
         identity = known or DeviceIdentity(
-            hub=hub, device_id=registration.device_id, generation_id=f"{registration.updated:%Y%m%d%H%M%S%f}",
-            enabled=True, thumbprints=(), created=registration.updated, updated=registration.updated)
-        self._registry.put_device(replace(identity, thumbprints=(registration.leaf_sha256,),
-                                          authentication="selfSigned", updated=registration.updated))
-        through = (f"enrollment group '{registration.enrollment_group_id}'" if registration.enrollment_group_id
-                   else "its individual enrollment")
-        self._events.publish("registered", registration.registration_id,
-                             f"assigned to hub {hub} as '{registration.device_id}' through {through}",
-                             "docs/protocol.md §2.1", hub=hub)
+            hub=hub,
+            device_id=registration.device_id,
+            generation_id=f"{registration.updated:%Y%m%d%H%M%S%f}",
+            enabled=True,
+            thumbprints=(),
+            created=registration.updated,
+            updated=registration.updated,
+        )
+        self._registry.put_device(
+            replace(
+                identity,
+                thumbprints=(registration.leaf_sha256,),
+                authentication="selfSigned",
+                updated=registration.updated,
+            )
+        )
+        through = (
+            f"enrollment group '{registration.enrollment_group_id}'"
+            if registration.enrollment_group_id
+            else "its individual enrollment"
+        )
+        self._events.publish(
+            "registered",
+            registration.registration_id,
+            f"assigned to hub {hub} as '{registration.device_id}' through {through}",
+            "docs/protocol.md §2.1",
+            hub=hub,
+        )
         return replace(registration, assigned_hub=hub, substatus="deviceDataMigrated" if moved else "initialAssignment")
 
     def _error(self, refusal: Refusal) -> dict[str, Any]:
-        return {"errorCode": refusal.error_code, "trackingId": str(uuid.uuid4()), "message": refusal.message,
-                "timestampUtc": utc_text(self._now())}
+        return {
+            "errorCode": refusal.error_code,
+            "trackingId": str(uuid.uuid4()),
+            "message": refusal.message,
+            "timestampUtc": utc_text(self._now()),
+        }
 
 
 def registration_state(registration: Registration) -> dict[str, Any]:
     """A registration as DPS shows it to the device (docs/protocol.md §1.5)."""
-    state: dict[str, Any] = {"x509": {}, "registrationId": registration.registration_id,
-                             "createdDateTimeUtc": utc_text(registration.created)}
+    state: dict[str, Any] = {
+        "x509": {},
+        "registrationId": registration.registration_id,
+        "createdDateTimeUtc": utc_text(registration.created),
+    }
     if registration.assigned_hub:  # both or neither: the SDK for C refuses one alone
         state |= {"assignedHub": registration.assigned_hub, "deviceId": registration.device_id}
     state["status"] = registration.status
@@ -238,12 +326,22 @@ def _check_body(registrant: Registrant, payload: bytes) -> None:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise Refusal("Invalid request body", "the body of the register request is not a JSON object",
-                      status=400, error_code=400004, section="docs/protocol.md §1.4")
+        raise Refusal(
+            "Invalid request body",
+            "the body of the register request is not a JSON object",
+            status=400,
+            error_code=400004,
+            section="docs/protocol.md §1.4",
+        )
     named = body.get("registrationId", registrant.registration_id)
     if not isinstance(named, str) or named.lower() != registrant.registration_id.lower():
-        raise Refusal("Invalid RegistrationId", f"the body names the registration id {named!r}, the username "
-                      f"'{registrant.registration_id}'", status=400, error_code=400004, section="docs/protocol.md §1.4")
+        raise Refusal(
+            "Invalid RegistrationId",
+            f"the body names the registration id {named!r}, the username '{registrant.registration_id}'",
+            status=400,
+            error_code=400004,
+            section="docs/protocol.md §1.4",
+        )
 
 
 def _operation_id() -> str:

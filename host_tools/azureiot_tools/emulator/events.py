@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from azureiot_tools.console import printable
+
 REMEMBERED = 2_000
 REMEMBERED_BYTES = 16 * 1024 * 1024
 QUEUED_PER_READER = 1_000
@@ -147,13 +149,6 @@ class _Mailbox(asyncio.Queue[Event]):
             "",
             {"count": count},
         )
-
-
-def printable(text: str) -> str:
-    """`text` with control characters escaped: what a device sent must not steer the terminal it is shown on."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def _size_bytes(event: Event) -> int:

@@ -22,9 +22,13 @@ MAX_SUBSCRIPTIONS = 5  # docs/protocol.md §3.9
 
 # The documented topics a device may subscribe to, in the spellings of the SDKs (docs/protocol.md §3.6–3.8, §6.2, §8).
 _SUBSCRIPTIONS = (
-    "devices/{device_id}/messages/devicebound/#", "devices/+/messages/devicebound/#",
-    "$iothub/methods/POST/#", "$iothub/methods/#",
-    "$iothub/twin/res/#", "$iothub/twin/res/200/#", "$iothub/twin/PATCH/properties/desired/#",
+    "devices/{device_id}/messages/devicebound/#",
+    "devices/+/messages/devicebound/#",
+    "$iothub/methods/POST/#",
+    "$iothub/methods/#",
+    "$iothub/twin/res/#",
+    "$iothub/twin/res/200/#",
+    "$iothub/twin/PATCH/properties/desired/#",
     "$iothub/credentials/res/#",
 )
 
@@ -100,8 +104,9 @@ class Hub(Service[ConnectedDevice]):
     max_packet_bytes = MAX_MESSAGE_BYTES + MAX_TOPIC_BYTES + 4
     keeps_sessions = True
 
-    def __init__(self, host: str, registry: Registry, events: Events, telemetry: TelemetryLog,
-                 now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, host: str, registry: Registry, events: Events, telemetry: TelemetryLog, now: Callable[[], datetime]
+    ) -> None:
         super().__init__()
         self.name = f"hub {host}"
         self._host = host
@@ -116,15 +121,21 @@ class Hub(Service[ConnectedDevice]):
         if username is None:
             raise Reject("the username is not {hubHost}/{deviceId}/?api-version=…", "docs/protocol.md §3.1")
         if username.module_id is not None:
-            raise Reject(f"the username names the module '{username.module_id}'; the emulator has no modules",
-                         "docs/protocol.md §3.1")
+            raise Reject(
+                f"the username names the module '{username.module_id}'; the emulator has no modules",
+                "docs/protocol.md §3.1",
+            )
         if connect.client_id != username.device_id:
-            raise Reject(f"the client id '{connect.client_id}' is not the username's device id '{username.device_id}'",
-                         "docs/protocol.md §3.1")
+            raise Reject(
+                f"the client id '{connect.client_id}' is not the username's device id '{username.device_id}'",
+                "docs/protocol.md §3.1",
+            )
         identity = self._registry.device(self._host, username.device_id)
         if identity is None:
-            raise Reject(f"the hub {self._host} knows no device '{username.device_id}': it must register with DPS "
-                         "first", "docs/protocol.md §3.2")
+            raise Reject(
+                f"the hub {self._host} knows no device '{username.device_id}': it must register with DPS first",
+                "docs/protocol.md §3.2",
+            )
         if not identity.enabled:
             raise Reject(f"the device '{identity.device_id}' is disabled in the hub", "docs/protocol.md §3.2")
         _check_certificate(identity, peer, connect)
@@ -162,8 +173,11 @@ class Hub(Service[ConnectedDevice]):
         device_id = device.identity.device_id
         events_topic = f"devices/{device_id}/messages/events"
         if topic != events_topic and not topic.startswith(events_topic + "/"):
-            hint = (" (twins, methods and credentials are not emulated yet)" if topic.startswith("$iothub/") else
-                    f"; '{device_id}' publishes to {events_topic}/")
+            hint = (
+                " (twins, methods and credentials are not emulated yet)"
+                if topic.startswith("$iothub/")
+                else f"; '{device_id}' publishes to {events_topic}/"
+            )
             raise Drop(f"a PUBLISH to '{topic}'{hint}", "docs/protocol.md §3.9")
         return parse_query(topic.removeprefix(events_topic).removeprefix("/").removeprefix("?").removesuffix("/"))
 
@@ -173,11 +187,19 @@ class Hub(Service[ConnectedDevice]):
         counted = [*system.values(), *properties, *(value or "" for value in properties.values())]
         size_bytes = len(payload) + sum(len(text.encode("utf-8", "surrogatepass")) for text in counted)
         if size_bytes > MAX_MESSAGE_BYTES:
-            raise Drop(f"a message of {size_bytes} bytes; at most {MAX_MESSAGE_BYTES} are taken",
-                       "docs/protocol.md §3.5")
+            raise Drop(
+                f"a message of {size_bytes} bytes; at most {MAX_MESSAGE_BYTES} are taken", "docs/protocol.md §3.5"
+            )
         now = self._now()
-        message = Telemetry(sequence=0, hub=self._host, device_id=device.identity.device_id, payload=payload,
-                            properties=properties, system=system | _stamps(device, system, now), enqueued=now)
+        message = Telemetry(
+            sequence=0,
+            hub=self._host,
+            device_id=device.identity.device_id,
+            payload=payload,
+            properties=properties,
+            system=system | _stamps(device, system, now),
+            enqueued=now,
+        )
         self._telemetry.add(message)
         shown = message.as_json()
         self._events.publish("telemetry", message.device_id, _summary(shown["payload"], properties), "", **shown)
@@ -191,9 +213,11 @@ def _check_certificate(identity: DeviceIdentity, peer: Peer, connect: Connect) -
     thumbprint = hashlib.sha256(peer.chain[0]).hexdigest().upper()
     if thumbprint not in identity.thumbprints:
         known = ", ".join(f"{known[:16]}…" for known in identity.thumbprints) or "none"
-        raise Reject(f"the certificate of '{identity.device_id}' has the SHA-256 thumbprint {thumbprint[:16]}… and the "
-                     f"hub knows {known}: after a renewal the device must register with DPS again",
-                     "docs/protocol.md §2.5")
+        raise Reject(
+            f"the certificate of '{identity.device_id}' has the SHA-256 thumbprint {thumbprint[:16]}… and the "
+            f"hub knows {known}: after a renewal the device must register with DPS again",
+            "docs/protocol.md §2.5",
+        )
 
 
 def _stamps(device: ConnectedDevice, system: dict[str, str], now: datetime) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The emulator as a whole: DPS and hubs behind one TLS port, the service API on an HTTP port, the state in a directory.
 
-    with running(EmulatorOptions(port=0, http_port=0)) as emulator:
-        emulator.mqtt_port, emulator.http_port, emulator.id_scope, emulator.hub, emulator.ca_path
+with running(EmulatorOptions(port=0, http_port=0)) as emulator:
+    emulator.mqtt_port, emulator.http_port, emulator.id_scope, emulator.hub, emulator.ca_path
 """
 
 from __future__ import annotations
@@ -68,8 +68,10 @@ class EmulatorOptions:
             raise UserError("An emulator needs at least one hub.")
         for name in (*self.hubs, self.id_scope):
             if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-                raise UserError(f"{name!r} can be neither an id scope nor the name of a hub.",
-                                "Use letters, digits, dots and hyphens.")
+                raise UserError(
+                    f"{name!r} can be neither an id scope nor the name of a hub.",
+                    "Use letters, digits, dots and hyphens.",
+                )
         if not 1 <= self.retry_after_s <= 300:  # what every SDK takes: docs/protocol.md §8
             raise UserError(f"DPS cannot tell a device to wait for {self.retry_after_s} s.", "Choose 1 to 300 seconds.")
 
@@ -117,24 +119,39 @@ class Emulator:
         telemetry = hub.TelemetryLog(self.registry)
         opened.callback(telemetry.flush)
         services = _Services(
-            dps.Dps(self.registry, self.events, options.now, id_scope=options.id_scope, hubs=options.hubs,
-                    retry_after_s=options.retry_after_s, assigning_steps=options.assigning_steps),
-            {host.lower(): hub.Hub(host, self.registry, self.events, telemetry, options.now) for host in options.hubs})
-        listener = Listener(server_context(options.server or own),
-                            lambda: Connection(services.route, self.events.publish, options.limits),
-                            self.events.publish, max_connections=options.limits.connections,
-                            handshake_s=options.limits.handshake_s)
+            dps.Dps(
+                self.registry,
+                self.events,
+                options.now,
+                id_scope=options.id_scope,
+                hubs=options.hubs,
+                retry_after_s=options.retry_after_s,
+                assigning_steps=options.assigning_steps,
+            ),
+            {host.lower(): hub.Hub(host, self.registry, self.events, telemetry, options.now) for host in options.hubs},
+        )
+        listener = Listener(
+            server_context(options.server or own),
+            lambda: Connection(services.route, self.events.publish, options.limits),
+            self.events.publish,
+            max_connections=options.limits.connections,
+            handshake_s=options.limits.handshake_s,
+        )
         self.mqtt_port = await _listen(listener.start, options.host, options.port)
         opened.push_async_callback(listener.stop)
         opened.callback(services.disconnect_all)
         self.http_port = await self._start_service_api(opened)
-        self.events.publish("emulator", "", f"ready: MQTT on {options.host}:{self.mqtt_port}, service API on "
-                            f"{SERVICE_HOST}:{self.http_port}")
+        self.events.publish(
+            "emulator",
+            "",
+            f"ready: MQTT on {options.host}:{self.mqtt_port}, service API on {SERVICE_HOST}:{self.http_port}",
+        )
 
     async def _start_service_api(self, opened: AsyncExitStack) -> int:
         options = self.options
-        application = rest.build(self.registry, self.events, hubs=options.hubs, now=options.now,
-                                 allowed_hosts=self._allowed_hosts)
+        application = rest.build(
+            self.registry, self.events, hubs=options.hubs, now=options.now, allowed_hosts=self._allowed_hosts
+        )
         runner = web.AppRunner(application, shutdown_timeout=1.0, access_log=None)
         await runner.setup()
         opened.push_async_callback(runner.cleanup)
@@ -195,9 +212,12 @@ class _Services:
             return self._dps
         parsed = hub.parse_username(username)
         if parsed is None:
-            raise Reject(f"the username '{username}' is neither one for DPS "
-                         "({idScope}/registrations/{registrationId}/api-version=…) nor one for a hub "
-                         "({hubHost}/{deviceId}/?api-version=…)", "docs/protocol.md §3.1")
+            raise Reject(
+                f"the username '{username}' is neither one for DPS "
+                "({idScope}/registrations/{registrationId}/api-version=…) nor one for a hub "
+                "({hubHost}/{deviceId}/?api-version=…)",
+                "docs/protocol.md §3.1",
+            )
         # A hub's device endpoint has a name of its own, and clients write either (docs/protocol.md §3.1, §4.6).
         found = self._hubs.get(parsed.host) or self._hubs.get(parsed.host.replace(".device.", ".", 1))
         if found is None:
@@ -224,8 +244,10 @@ def _claim(directory: Path) -> Iterator[None]:
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-                raise UserError(f"Another emulator is running on the data directory {directory}.",
-                                "Stop it, or give this one a directory of its own with --data.") from None
+                raise UserError(
+                    f"Another emulator is running on the data directory {directory}.",
+                    "Stop it, or give this one a directory of its own with --data.",
+                ) from None
             raise UserError(f"The data directory {directory} cannot be used: {error}.") from None
         yield
 
@@ -234,8 +256,9 @@ def _open_registry(path: Path | None, now: Callable[[], datetime]) -> Registry:
     try:
         return Registry(path, now)
     except sqlite3.Error as error:
-        raise UserError(f"The emulator's state in {path} cannot be opened: {error}.",
-                        "Move the file away to begin anew.") from None
+        raise UserError(
+            f"The emulator's state in {path} cannot be opened: {error}.", "Move the file away to begin anew."
+        ) from None
 
 
 async def _listen(start: Callable[[str, int], Any], host: str, port: int) -> int:
@@ -243,6 +266,7 @@ async def _listen(start: Callable[[str, int], Any], host: str, port: int) -> int
         return await start(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise UserError(f"Port {port} of {host} is taken by another program.",
-                            "Choose another port, or 0 for any that is free.") from None
+            raise UserError(
+                f"Port {port} of {host} is taken by another program.", "Choose another port, or 0 for any that is free."
+            ) from None
         raise UserError(f"Port {port} of {host} cannot be opened: {reason(error)}.") from None

@@ -33,11 +33,16 @@ def server_credential(directory: Path, names: Iterable[str], now: datetime) -> t
     path = directory / "server.crt"
     server = _kept(path)
     wanted = sorted(set(names))
-    if (server is None or server.certificate.not_valid_after_utc - RENEW_BEFORE <= now
-            or _names(server.certificate) != wanted or not issued_by(server.certificate, ca.certificate)):
+    if (
+        server is None
+        or server.certificate.not_valid_after_utc - RENEW_BEFORE <= now
+        or _names(server.certificate) != wanted
+        or not issued_by(server.certificate, ca.certificate)
+    ):
         addresses = [name for name in wanted if _is_address(name)]
-        server = authority.issue_server(ca, [name for name in wanted if name not in addresses], addresses,
-                                        days=SERVER_DAYS, now=now)
+        server = authority.issue_server(
+            ca, [name for name in wanted if name not in addresses], addresses, days=SERVER_DAYS, now=now
+        )
         _keep(path, server)
     return server, ca_path
 
@@ -47,14 +52,23 @@ def _kept(path: Path) -> Credential | None:
 
 
 def _keep(path: Path, credential: Credential) -> None:
-    store.write([store.NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
-                 store.NewFile(path, to_pem(credential.certificates))], force=True)
+    store.write(
+        [
+            store.NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
+            store.NewFile(path, to_pem(credential.certificates)),
+        ],
+        force=True,
+    )
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return sorted([*names.get_values_for_type(x509.DNSName),
-                   *(str(address) for address in names.get_values_for_type(x509.IPAddress))])
+    return sorted(
+        [
+            *names.get_values_for_type(x509.DNSName),
+            *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        ]
+    )
 
 
 def _is_address(name: str) -> bool:

@@ -20,8 +20,11 @@ CLOSING_S = 2.0
 _CHUNK_BYTES = 64 * 1024
 
 # All that Azure offers in TLS 1.2 (docs/protocol.md §4.2); a client without any of these must fail here too.
-_CIPHERS = ":".join(f"ECDHE-{signature}-{cipher}" for signature in ("ECDSA", "RSA") for cipher in (
-    "AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-SHA384", "AES128-SHA256"))
+_CIPHERS = ":".join(
+    f"ECDHE-{signature}-{cipher}"
+    for signature in ("ECDSA", "RSA")
+    for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-SHA384", "AES128-SHA256")
+)
 
 # What OpenSSL says of a failed handshake → what that means here.
 _FAILURES = {
@@ -65,8 +68,15 @@ class Listener:
     extra info "peer" is a `Peer`.  max_connections: more are closed at once.  report: told what fails before that.
     """
 
-    def __init__(self, context: SSL.Context, factory: Callable[[], asyncio.Protocol], report: Report, *,
-                 max_connections: int, handshake_s: float) -> None:
+    def __init__(
+        self,
+        context: SSL.Context,
+        factory: Callable[[], asyncio.Protocol],
+        report: Report,
+        *,
+        max_connections: int,
+        handshake_s: float,
+    ) -> None:
         self.context = context
         self.factory = factory
         self.report = report
@@ -138,8 +148,10 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._above is not None and not self._closing:
             self._above.eof_received()
         elif self._heard and not self._closing:
-            self._fail("the client closed the connection in the middle of the handshake; perhaps it does not trust "
-                       "this server's certificate")
+            self._fail(
+                "the client closed the connection in the middle of the handshake; perhaps it does not trust "
+                "this server's certificate"
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.open.discard(self)
@@ -206,8 +218,12 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._timer is not None:
             self._timer.cancel()
         server_name = self._tls.get_servername()
-        self._peer = Peer(self._address, _chain(self._tls), server_name.decode("latin-1") if server_name else None,
-                          self._tls.get_protocol_version_name())
+        self._peer = Peer(
+            self._address,
+            _chain(self._tls),
+            server_name.decode("latin-1") if server_name else None,
+            self._tls.get_protocol_version_name(),
+        )
         self._above = self._listener.factory()
         self._above.connection_made(self)
 
@@ -250,8 +266,10 @@ def _chain(tls: SSL.Connection) -> tuple[bytes, ...]:
     leaf = tls.get_peer_certificate()
     if leaf is None:
         return ()
-    chain = [crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-             for certificate in (leaf, *(tls.get_peer_cert_chain() or ()))]
+    chain = [
+        crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+        for certificate in (leaf, *(tls.get_peer_cert_chain() or ()))
+    ]
     return tuple(chain[1:] if chain[0] in chain[1:2] else chain)
 
 

@@ -45,7 +45,7 @@ _DEVICE_OPTIONS = ("id_scope", "registration_id", "hub", "device_id", "provision
 
 def main(path):
     """Run the device that the JSON file describes; the exit code."""
-    from readings import reading  # beside this file, on MicroPython's path
+    from readings import reading  # pyright: ignore[reportMissingImports]  beside this file, on MicroPython's path
 
     with open(path) as file:
         config = json.load(file)

@@ -95,8 +95,13 @@ class Connection(asyncio.Protocol):
         except (ProtocolError, Drop) as error:
             self.close("dropped", error.reason, error.section)
         except Exception as error:  # a fault of ours, or of the disk, must not look like Azure's doing
-            self._loop.call_exception_handler({"message": f"the emulator failed while it served {self._peer.address}",
-                                               "exception": error, "protocol": self})
+            self._loop.call_exception_handler(
+                {
+                    "message": f"the emulator failed while it served {self._peer.address}",
+                    "exception": error,
+                    "protocol": self,
+                }
+            )
             self.close("dropped", f"the emulator itself failed: {type(error).__name__}: {error}")
         finally:
             self._receiving = False
@@ -106,8 +111,10 @@ class Connection(asyncio.Protocol):
         self.close("disconnected", "the client closed the connection without DISCONNECT")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.close("disconnected", f"the connection was lost: {exc}" if exc else
-                   "the client closed the connection without DISCONNECT")
+        self.close(
+            "disconnected",
+            f"the connection was lost: {exc}" if exc else "the client closed the connection without DISCONNECT",
+        )
 
     def pause_writing(self) -> None:
         """The client does not read: take no more from it, so that nothing more has to be answered."""
@@ -192,9 +199,12 @@ class Connection(asyncio.Protocol):
         self._service = service
         self._decoder.max_packet_bytes = service.max_packet_bytes
         self.send(packets.connack(packets.ACCEPTED, present))
-        self._tell("connected", f"to {service.name} from {self._peer.address} ({self._peer.tls_version}, server name "
-                   f"{self._peer.server_name}, keep-alive {connect.keep_alive_s} s"
-                   f"{', session present' if present else ''})")
+        self._tell(
+            "connected",
+            f"to {service.name} from {self._peer.address} ({self._peer.tls_version}, server name "
+            f"{self._peer.server_name}, keep-alive {connect.keep_alive_s} s"
+            f"{', session present' if present else ''})",
+        )
         self._silence_s = self._limits.silence_s(connect.keep_alive_s)
         if self._timer is not None:
             self._timer.cancel()
@@ -224,8 +234,11 @@ class Connection(asyncio.Protocol):
     def _check_silence(self) -> None:
         left_s = self._last_received_s + self._silence_s - self._loop.time()
         if left_s <= 0 and self._slow is None:  # while it is not read from, its silence is ours
-            self.close("dropped", f"nothing came for {self._silence_s:g} s, which is longer than its keep-alive allows",
-                       "docs/protocol.md §3.3")
+            self.close(
+                "dropped",
+                f"nothing came for {self._silence_s:g} s, which is longer than its keep-alive allows",
+                "docs/protocol.md §3.3",
+            )
         else:
             self._timer = self._loop.call_later(max(left_s, 0.01), self._check_silence)
 

@@ -16,8 +16,17 @@ ACCEPTED, UNACCEPTABLE_PROTOCOL_VERSION, NOT_AUTHORIZED = 0, 1, 5  # CONNACK ret
 SUBACK_FAILURE = 0x80
 
 # The flags every packet type but PUBLISH must carry, §2.2.2. A type that is not here is none a client may send.
-_FLAGS = {CONNECT: 0, PUBACK: 0, PUBREC: 0, PUBREL: 2, PUBCOMP: 0,
-          SUBSCRIBE: 2, UNSUBSCRIBE: 2, PINGREQ: 0, DISCONNECT: 0}
+_FLAGS = {
+    CONNECT: 0,
+    PUBACK: 0,
+    PUBREC: 0,
+    PUBREL: 2,
+    PUBCOMP: 0,
+    SUBSCRIBE: 2,
+    UNSUBSCRIBE: 2,
+    PINGREQ: 0,
+    DISCONNECT: 0,
+}
 
 
 class ProtocolError(Exception):
@@ -144,8 +153,10 @@ class Decoder:
             shift += 7
             if not buffer[position] & 0x80:
                 if length > self.max_packet_bytes:
-                    raise PacketTooLarge(f"a packet of {length} bytes; at most {self.max_packet_bytes} are taken",
-                                         "docs/protocol.md §3.9")
+                    raise PacketTooLarge(
+                        f"a packet of {length} bytes; at most {self.max_packet_bytes} are taken",
+                        "docs/protocol.md §3.9",
+                    )
                 return position + 1, length
         if shift == 28:
             raise ProtocolError("the remaining length has more than four bytes", "MQTT 3.1.1 §2.2.3")
@@ -163,8 +174,9 @@ def _check_type(packet_type: int, flags: int) -> None:
     if expected is None:
         raise ProtocolError(f"packet type {packet_type} is none that a client sends", "MQTT 3.1.1 §2.2.1")
     if flags != expected:
-        raise ProtocolError(f"packet type {packet_type} has the flags {flags:#06b} instead of {expected:#06b}",
-                            "MQTT 3.1.1 §2.2.2")
+        raise ProtocolError(
+            f"packet type {packet_type} has the flags {flags:#06b} instead of {expected:#06b}", "MQTT 3.1.1 §2.2.2"
+        )
 
 
 def _decode(packet_type: int, flags: int, body: bytes) -> Packet:
@@ -232,8 +244,9 @@ def _connect(fields: _Fields) -> Connect:
     if name not in (b"MQTT", b"MQIsdp"):
         raise ProtocolError("the CONNECT's protocol name is not MQTT", "MQTT 3.1.1 §3.1.2.1")
     if (name, level) != (b"MQTT", 4):
-        raise UnsupportedVersion(f"MQTT protocol level {level}; DPS and IoT Hub speak MQTT 3.1.1, which is level 4",
-                                 "docs/protocol.md §1.2")
+        raise UnsupportedVersion(
+            f"MQTT protocol level {level}; DPS and IoT Hub speak MQTT 3.1.1, which is level 4", "docs/protocol.md §1.2"
+        )
     flags = fields.uint8()
     clean, will, will_qos, will_retain = flags & 0x02, flags & 0x04, flags >> 3 & 3, flags & 0x20
     password, username = flags & 0x40, flags & 0x80
@@ -301,8 +314,11 @@ def _topic_filter(fields: _Fields) -> str:
 
 
 _READERS: dict[int, Callable[[_Fields], Packet]] = {
-    CONNECT: _connect, SUBSCRIBE: _subscribe, UNSUBSCRIBE: _unsubscribe,
-    PINGREQ: lambda _: PingRequest(), DISCONNECT: lambda _: Disconnect(),
+    CONNECT: _connect,
+    SUBSCRIBE: _subscribe,
+    UNSUBSCRIBE: _unsubscribe,
+    PINGREQ: lambda _: PingRequest(),
+    DISCONNECT: lambda _: Disconnect(),
 }
 
 

@@ -89,8 +89,10 @@ class Session(Generic[Principal]):
         Returns False, and sends nothing, when the client is away or has not subscribed to the topic.
         Raises Drop when the client acknowledges nothing.
         """
-        granted = max((qos for topic_filter, qos in self.subscriptions.items() if packets.matches(topic_filter, topic)),
-                      default=None)
+        granted = max(
+            (qos for topic_filter, qos in self.subscriptions.items() if packets.matches(topic_filter, topic)),
+            default=None,
+        )
         if granted is None or self.link is None:
             return False
         self.link.send(packets.publish(topic, payload, granted, self._next_packet_id() if granted else 0))
@@ -149,8 +151,9 @@ class Service(ABC, Generic[Principal]):
         name, principal = self.on_connect(peer, connect)
         session = self.sessions.get(name)
         if session is not None and session.link is not None:
-            session.link.close("dropped", "another connection of the same client took over (400027)",
-                               "docs/protocol.md §3.9")
+            session.link.close(
+                "dropped", "another connection of the same client took over (400027)", "docs/protocol.md §3.9"
+            )
         persistent = self.keeps_sessions and not connect.clean_session
         session = self.sessions.get(name)  # gone now, if it was not persistent
         present = session is not None and persistent
