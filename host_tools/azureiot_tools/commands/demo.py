@@ -82,7 +82,7 @@ class Demo:
         with self._step(
             "The emulator is DPS and IoT Hub on this machine; it does not trust the CA yet: prove that it is yours"
         ):
-            ready = self._start_emulator()
+            self._start_emulator()
             _azureiot("service", "cert", "upload", "certs/ca/root.crt", "--name", CA)
             code = _code_in(_azureiot("service", "cert", "code", CA))
             _azureiot("ca", "prove", code, "--out", "proof.crt")
@@ -137,7 +137,7 @@ class Demo:
         yield
         print(f"   ({time.monotonic() - started:.2f} s)", flush=True)
 
-    def _start_emulator(self) -> dict[str, Any]:
+    def _start_emulator(self) -> None:
         options = ("emulator", "--port", "0", "--http-port", "0", "--retry-after", "1", "--data", ".emulator")
         _prompt(*options)
         emulator = self._start(*options, "--json")
@@ -159,7 +159,6 @@ class Demo:
         previous = os.environ.get("AZUREIOT_SERVICE_URL")
         os.environ["AZUREIOT_SERVICE_URL"] = f"http://127.0.0.1:{ready['http_port']}"
         self._stack.callback(_restore, "AZUREIOT_SERVICE_URL", previous)
-        return ready
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
