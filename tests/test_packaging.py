@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 import azureiot
+from conftest import ROOT
 
 
 @pytest.fixture(scope="module")

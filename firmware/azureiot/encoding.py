@@ -7,10 +7,13 @@ _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_
 
 def quote(text: "str | int | float") -> str:
     """Percent-encode all but RFC 3986's unreserved characters; a space is %20, never + (docs/protocol.md §3.5)."""
-    data = str(text).encode()
-    if all(byte in _UNRESERVED for byte in data):
-        return str(text)
-    return "".join(chr(byte) if byte in _UNRESERVED else "%%%02X" % byte for byte in data)
+    out = bytearray()
+    for byte in str(text).encode():
+        if byte in _UNRESERVED:
+            out.append(byte)
+        else:
+            out.extend(b"%%%02X" % byte)
+    return str(out, "utf8")
 
 
 def unquote(text: str) -> str:

@@ -26,15 +26,17 @@ _CERTIFICATE_FAULTS = (
     ("future", "tls-clock"),
 )
 _OS_FAULTS = {
-    errno.ECONNREFUSED: ("refused", "connection refused"),
-    errno.ETIMEDOUT: ("timeout", "no answer"),
-    errno.ECONNRESET: ("closed", "connection reset"),
-    errno.ENOMEM: ("memory", "out of memory"),
-    32: ("closed", "connection closed"),  # EPIPE has no name here
-    0x7F00: ("memory", "out of memory in TLS"),
-    0x7680: ("tls-roots", "no root certificate loaded"),
-    0x7780: ("tls-alert", "the server ended the TLS handshake"),
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "timeout",
+    errno.ECONNRESET: "closed",
+    errno.ENOMEM: "memory",
+    32: "closed",  # EPIPE has no name here
+    # mbedTLS's own, without their sign
+    0x7F00: "memory",
+    0x7680: "tls-roots",
+    0x7780: "tls-alert",
 }
+_poller = select.poll()
 
 
 def unix_time() -> int:
@@ -114,19 +116,21 @@ def wait(sock, mask: int, timeout_ms: int) -> None:
 
 def failure(error: Exception) -> "tuple[str, str]":
     """(code, words) for what connecting, reading or writing raised."""
+    words = str(error).strip()
     if isinstance(error, ValueError):
-        words = str(error).strip()
         for text, code in _CERTIFICATE_FAULTS:
             if text in words:
                 return code, words
         return "tls-untrusted", words
-    number = getattr(error, "errno", 0)
-    return _OS_FAULTS.get(abs(number) if isinstance(number, int) else 0, ("network", str(error)))
+    number = getattr(error, "errno", 0)  # of a name that does not resolve it is a text
+    return _OS_FAULTS.get(abs(number) if isinstance(number, int) else 0, "network"), words
 
 
 def _poll(sock, mask, timeout_ms):
-    poller = select.poll()
-    poller.register(sock, mask)
-    for entry in poller.ipoll(timeout_ms):
-        return entry[1]
-    return 0
+    _poller.register(sock, mask)
+    try:
+        for entry in _poller.ipoll(timeout_ms):
+            return entry[1]
+        return 0
+    finally:
+        _poller.unregister(sock)
