@@ -22,6 +22,7 @@ ONLINE = const(3)
 WAITING = const(4)  # between two attempts
 
 _STABLE_MS = const(60000)  # a connection this old makes earlier failures forgotten
+_FOREVER_MS = const(0x3FFFFFF)
 _FAILURES_BEFORE_DPS = const(10)  # docs/protocol.md §3.12
 
 
@@ -36,7 +37,7 @@ class Engine:
     keep_alive_s: the longest silence; 60 to 1177 is useful (docs/protocol.md §3.3).
     window, max_waiting: how many messages may be unacknowledged at once, and how many may wait besides (outbox.Outbox).
     max_packet_bytes: longer packets from the hub are skipped.
-    clock, open_link, random: what tests put in place of the real ones.
+    clock, open_link, random: what tests replace.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Engine:
             self.hub = None
         self._begin()
 
-    def send(self, payload, properties=None, **system) -> Message:
+    def queue(self, payload, properties=None, **system) -> Message:
         """Queue a telemetry message (hub.telemetry says of what); its Message. Raises AzureIoTError."""
         message = hub.telemetry(self.device_id, payload, properties, **system)
         self._outbox.put(message)
@@ -114,6 +115,7 @@ class Engine:
             self._session = None
             self._outbox.disconnected()
         self._registration = None
+        self._wait_ms = None
         self.phase = IDLE
 
     @property
@@ -145,11 +147,8 @@ class Engine:
 
     def timeout_ms(self) -> int:
         """Milliseconds until `step` must be called even if nothing happens."""
-        left_ms = self._left_ms()
-        if self._session is not None:
-            session_ms = self._session.timeout_ms()
-            left_ms = session_ms if self._wait_ms is None else min(session_ms, left_ms)
-        return max(0, left_ms)
+        session_ms = _FOREVER_MS if self._session is None else self._session.timeout_ms()
+        return max(0, min(session_ms, self._left_ms()))
 
     def failed(self, error: AzureIoTError) -> None:
         """Take a failure: wait for the next attempt, or raise it when there is no point in one."""
@@ -195,7 +194,7 @@ class Engine:
         elif self.phase == PROVISIONING:
             if self._registration.hub:
                 self._assigned()
-            elif self._wait_ms is not None and self._left_ms() <= 0 and self._session.idle:
+            elif self._left_ms() <= 0 and self._session.idle:
                 self._wait_ms = None
                 topic, payload = self._registration.request()
                 self._session.publish(topic.encode(), payload.encode(), self._session.next_packet_id())
@@ -247,4 +246,4 @@ class Engine:
         return self._clock.ticks_diff(self._clock.ticks_ms(), self._since_ms)
 
     def _left_ms(self):
-        return (self._wait_ms or 0) - self._elapsed_ms()
+        return _FOREVER_MS if self._wait_ms is None else self._wait_ms - self._elapsed_ms()

@@ -1,6 +1,7 @@
 """What tests put in the place of clock, link and server. Runs on both runtimes."""
 
 from azureiot.errors import AzureIoTError
+from azureiot.link import Link
 
 
 def raises(call, code=None):
@@ -40,6 +41,11 @@ class FakeLink:
         self.closed = False
         self.ended = False  # the server has closed
         self._incoming = b""
+
+    unresolved = Link.unresolved
+
+    def resolved(self, addresses):
+        pass
 
     def feed(self, data):
         self._incoming += data

@@ -160,7 +160,7 @@ def test_names_are_asked_for_not_resolved():
 def test_telemetry_is_delivered_when_it_is_acknowledged():
     world = World()
     world.online()
-    message = world.engine.send({"t": 1}, {"alert": "true"})
+    message = world.engine.queue({"t": 1}, {"alert": "true"})
     topic, payload, packet_id = published(world.step()[-1])
     assert topic == "devices/dev-1/messages/events/%24.ct=application%2Fjson&%24.ce=utf-8&alert=true"
     assert json.loads(payload) == {"t": 1}
@@ -174,8 +174,8 @@ def test_telemetry_is_delivered_when_it_is_acknowledged():
 def test_text_and_bytes():
     world = World()
     world.online()
-    world.engine.send("grün")
-    world.engine.send(b"\x00\xff", message_id="7")
+    world.engine.queue("grün")
+    world.engine.queue(b"\x00\xff", message_id="7")
     sent = [published(packet) for packet in world.step()[-2:]]
     assert sent[0][:2] == ("devices/dev-1/messages/events/%24.ce=utf-8", "grün".encode())
     assert sent[1][:2] == ("devices/dev-1/messages/events/%24.mid=7", b"\x00\xff")
@@ -183,18 +183,18 @@ def test_text_and_bytes():
 
 def test_too_long_and_too_many_are_refused_before_they_are_queued():
     world = World(max_waiting=2)
-    error = raises(lambda: world.engine.send(b"x" * 262144), "too-long")
+    error = raises(lambda: world.engine.queue(b"x" * 262144), "too-long")
     assert not error.retryable
-    world.engine.send(b"1")
-    world.engine.send(b"2")
-    assert raises(lambda: world.engine.send(b"3"), "queue-full").retryable
+    world.engine.queue(b"1")
+    world.engine.queue(b"2")
+    assert raises(lambda: world.engine.queue(b"3"), "queue-full").retryable
 
 
 def test_the_window_bounds_what_is_unacknowledged():
     world = World(window=2)
     world.online()
     for number in range(5):
-        world.engine.send(b"%d" % number)
+        world.engine.queue(b"%d" % number)
     first = [published(packet) for packet in world.step()[-2:]]
     assert [payload for _, payload, _ in first] == [b"0", b"1"]
     assert world.step() == []
@@ -205,13 +205,13 @@ def test_the_window_bounds_what_is_unacknowledged():
 def test_after_a_lost_connection_the_unacknowledged_come_again_first_and_in_order():
     world = World()
     world.online()
-    messages = [world.engine.send(b"%d" % number) for number in range(3)]
+    messages = [world.engine.queue(b"%d" % number) for number in range(3)]
     sent = [published(packet) for packet in world.step()[-3:]]
     world.step(puback(sent[0][2]))
     world.link.ended = True
     world.engine.step()
     assert world.engine.phase == WAITING
-    messages.append(world.engine.send(b"3"))
+    messages.append(world.engine.queue(b"3"))
     assert world.engine.timeout_ms() == 1000
     world.clock.now_ms += 1000
     world.step()
@@ -337,7 +337,7 @@ def test_throttling_keeps_the_connection():
 def test_closing_keeps_what_waits():
     world = World()
     world.online()
-    world.engine.send(b"1")
+    world.engine.queue(b"1")
     world.step()
     world.engine.close()
     assert world.engine.phase == IDLE and world.link.closed
