@@ -51,7 +51,7 @@ def roots(source: "str | bytes | None", host: str):
     elif isinstance(source, str) and _is_directory(source):
         yield from _directory(source)
     else:
-        yield from _parse(source, encoding.certificates)
+        yield from _parse(source, encoding.certificates, "tls-roots")
 
 
 def _directory(path):
@@ -62,7 +62,7 @@ def _directory(path):
     for name in names:
         stem, dot, ending = name.rpartition(".")
         if dot + ending in _ENDINGS and (ending == "der" or stem + ".der" not in names):
-            yield from _parse(path + "/" + name, encoding.certificates)
+            yield from _parse(path + "/" + name, encoding.certificates, "tls-roots")
 
 
 def _is_directory(path):
@@ -72,15 +72,15 @@ def _is_directory(path):
         return False
 
 
-def _parse(source, parse):
+def _parse(source, parse, code="credential"):
     name = "The given data"
     try:
-        if isinstance(source, str):
-            name = source
+        if not isinstance(source, (bytes, bytearray, memoryview)):
+            name = str(source)
             with open(source, "rb") as file:
                 source = file.read()
         return parse(bytes(source))
     except OSError as error:
-        raise AzureIoTError("%s cannot be read: %s." % (name, error), "credential")
+        raise AzureIoTError("%s cannot be read: %s." % (name, error), code)
     except ValueError as error:
-        raise AzureIoTError("%s: %s." % (name, error), "credential")
+        raise AzureIoTError("%s: %s." % (name, error), code)

@@ -10,7 +10,8 @@ from azureiot.backoff import Backoff, random_fraction
 from azureiot.errors import AzureIoTError
 from azureiot.link import Link
 from azureiot.outbox import Message, Outbox
-from azureiot.provisioning import GLOBAL_HOST, RESPONSES, Registration
+from azureiot.provisioner import Provisioner
+from azureiot.provisioning import GLOBAL_HOST, Registration
 from azureiot.runtime import WRITE, const
 from azureiot.session import Session
 
@@ -59,12 +60,16 @@ class Engine:
         open_link=Link,
         random=random_fraction,
     ):
+        if not 0 <= keep_alive_s <= 65535:
+            raise AzureIoTError("A keep-alive of %s s is not possible: 0 to 65535." % keep_alive_s, "settings")
         self.phase = IDLE
         self.hub = hub
         self.device_id = device_id or registration_id or ""
-        self.error = None  # the last failure
+        self.error = None  # the last failure since start() or since the hub was reached
+        self.skipped = 0  # packets above max_packet_bytes
         self._id_scope = id_scope
         self._registration_id = registration_id
+        self._by_dps = bool(id_scope and registration_id)
         self._credential = credential
         self._provisioning_host = provisioning_host
         self._port = port
@@ -78,21 +83,26 @@ class Engine:
         self._outbox = Outbox(window, max_waiting)
         self._context = None  # TLS: made once, it costs memory
         self._session = None
-        self._packet_id = 0  # goes on over reconnections
+        self._last_packet_id = 0  # goes on over reconnections
+        self._topic_prefix = b""
         self._registration = None
         self._connect_after = True  # whether provisioning is only the first step
         self._freshly_assigned = False
-        self._since_ms = 0  # when the present wait, or the present connection, began
-        self._wait_ms = None  # how long to wait for DPS's next request or the next attempt; None: for nothing
+        self._provisioner = None
+        self._since_ms = 0  # when the present connection, or the wait for the next attempt, began
+        self._delay_ms = 0  # how long that wait is
 
     # What a driver asks for.
 
     def start(self, connect: bool = True) -> None:
-        """Begin to connect: to DPS first where no hub is known. connect=False: provision only, then be IDLE again."""
+        """Begin to connect: to DPS first where no hub is known.
+
+        connect=False: provision anew, then be IDLE; a known hub is forgotten, a connection ended.
+        """
         if self.phase == ONLINE and connect:
             return
-        by_dps = self._id_scope and self._registration_id
-        if not self._credential or not (by_dps or (connect and self.hub and self.device_id)):
+        self.error = None
+        if not self._credential or not (self._by_dps or (connect and self.hub and self.device_id)):
             needs = "A device needs a credential, and id_scope and registration_id, or hub and device_id."
             raise AzureIoTError(needs, "settings")
         self.close()
@@ -103,20 +113,15 @@ class Engine:
 
     def queue(self, payload, properties=None, **system) -> Message:
         """Queue a telemetry message (hub.telemetry says of what); its Message. Raises AzureIoTError."""
-        message = hub.telemetry(self.device_id, payload, properties, **system)
+        message = hub.telemetry(payload, properties, **system)
         self._outbox.put(message)
         return message
 
     def close(self) -> None:
         """End the connection. Messages that wait stay."""
-        if self._session is not None:
-            self._packet_id = self._session.packet_id
-            self._session.close()
-            self._session = None
-            self._outbox.disconnected()
-        self._registration = None
-        self._wait_ms = None
-        self.phase = IDLE
+        if self.phase == ONLINE:
+            self._backoff.reset()
+        self._end()
 
     @property
     def link(self):
@@ -129,11 +134,13 @@ class Engine:
         Raises AzureIoTError when somebody must help: a refusal that another attempt would only repeat.
         """
         try:
-            if self.phase == WAITING and self._left_ms() <= 0:
+            if self.phase == WAITING and self._elapsed_ms() >= self._delay_ms:
                 self._begin()
-            if self._session is None:
-                return 0
+            elif self.phase == ONLINE and self._backoff.failures and self._elapsed_ms() > _STABLE_MS:
+                self._backoff.reset()
             session = self._session
+            if session is None:
+                return 0
             mask = session.step()
             self._advance()
             if self._session is not session:
@@ -147,24 +154,26 @@ class Engine:
 
     def timeout_ms(self) -> int:
         """Milliseconds until `step` must be called even if nothing happens."""
-        session_ms = _FOREVER_MS if self._session is None else self._session.timeout_ms()
-        return max(0, min(session_ms, self._left_ms()))
+        timeout_ms = self._session.timeout_ms() if self._session is not None else _FOREVER_MS
+        if self._provisioner is not None:
+            timeout_ms = min(timeout_ms, self._provisioner.timeout_ms())
+        elif self.phase == WAITING:
+            timeout_ms = self._delay_ms - self._elapsed_ms()
+        return max(0, timeout_ms)
 
     def failed(self, error: AzureIoTError) -> None:
         """Take a failure: wait for the next attempt, or raise it when there is no point in one."""
-        self.error = error
-        if self.phase == ONLINE and self._elapsed_ms() > _STABLE_MS:
-            self._backoff.reset()
         refused_by_hub = self.phase == CONNECTING and error.code == "connack-5"
-        self.close()
-        delay_ms = self._backoff.failed()
-        # A hub that refuses what DPS has just assigned will go on refusing; an older assignment may be out of date.
-        outdated = self._id_scope and not self._freshly_assigned
-        if outdated and (refused_by_hub or self._backoff.failures >= _FAILURES_BEFORE_DPS):
-            self.hub = None
+        self._end()
+        self.error = error
+        self._delay_ms = self._backoff.failed()
+        self._since_ms = self._clock.ticks_ms()
+        if refused_by_hub and self._by_dps and not self._freshly_assigned:
+            self.hub = None  # an old assignment may be out of date; what DPS has just assigned is not
         elif not error.retryable:
             raise error
-        self._wait(delay_ms)
+        elif self._by_dps and self._backoff.failures >= _FAILURES_BEFORE_DPS:
+            self.hub = None
         self.phase = WAITING
 
     # The phases.
@@ -172,55 +181,57 @@ class Engine:
     def _begin(self):
         if self.hub is None:
             self._registration = Registration(self._id_scope or "", self._registration_id or "", self._payload)
-            self._open(self._provisioning_host, self._registration.client_id, self._registration.username)
+            provisioner = Provisioner(self._registration, self._clock)
+            self._open(self._provisioning_host, self._registration.client_id, self._registration.username, provisioner)
+            provisioner.session = self._session
+            self._provisioner = provisioner
             self.phase = PROVISIONING
         else:
-            self._open(self.hub, self.device_id, hub.username(self.hub, self.device_id))
+            self._open(self.hub, self.device_id, hub.username(self.hub, self.device_id), self)
             self.phase = CONNECTING
 
-    def _open(self, host, client_id, username):
+    def _open(self, host, client_id, username, handler):
         if self._context is None:
             self._context = credentials.tls_context(self._credential, self._roots, host)
         link = self._open_link(host, self._port, self._context)
-        self._session = Session(link, self, self._clock, self._keep_alive_s, max_packet_bytes=self._max_packet_bytes)
-        self._session.packet_id = self._packet_id
+        self._session = Session(link, handler, self._clock, self._keep_alive_s, self._max_packet_bytes)
+        self._session.last_packet_id = self._last_packet_id
         self._session.connect(client_id.encode(), username.encode())
-        self._wait_ms = None
+
+    def _end(self):
+        if self._session is not None:
+            self._last_packet_id = self._session.last_packet_id
+            self._session.close()
+            self._session = None
+            self._outbox.disconnected()
+        self._registration = self._provisioner = None
+        self.phase = IDLE
 
     def _advance(self):
         """Send what the phase calls for, as far as the session takes it."""
-        if self.phase == ONLINE:
-            self._outbox.send(self._session)
-        elif self.phase == PROVISIONING:
+        if self._provisioner is not None:
             if self._registration.hub:
                 self._assigned()
-            elif self._left_ms() <= 0 and self._session.idle:
-                self._wait_ms = None
-                topic, payload = self._registration.request()
-                self._session.publish(topic.encode(), payload.encode(), self._session.next_packet_id())
+            else:
+                self._provisioner.advance()
+        elif self.phase == ONLINE:
+            self._outbox.send(self._session, self._topic_prefix)
 
     def _assigned(self):
         self.hub = self._registration.hub
         self.device_id = self._registration.device_id
-        self.close()  # before the hub's is opened: two TLS sessions do not fit an ESP32
+        self._end()  # before the hub's is opened: two TLS sessions do not fit an ESP32
         self._freshly_assigned = True
         if self._connect_after:
             self._begin()
 
-    # What the session reports.
-
+    # What the hub's session reports.
     def on_connected(self, session_present):
-        if self.phase == PROVISIONING:
-            self._session.subscribe(RESPONSES)
-        else:
-            self.phase = ONLINE
-            self._freshly_assigned = False
-            self._since_ms = self._clock.ticks_ms()
-
-    def on_subscribed(self, granted_qos):
-        if granted_qos == 0x80:
-            raise AzureIoTError("The service refused a subscription.", "suback", True)
-        self._wait(0)
+        self.phase = ONLINE
+        self.error = None
+        self._freshly_assigned = False
+        self._since_ms = self._clock.ticks_ms()
+        self._topic_prefix = hub.telemetry_prefix(self.device_id)
 
     def on_acknowledged(self, packet_id):
         self._outbox.acknowledged(packet_id)
@@ -228,22 +239,11 @@ class Engine:
     def on_message(self, topic, payload, packet_id):
         if packet_id:
             self._session.acknowledge(packet_id)
-        if self.phase == PROVISIONING:
-            wait_s = self._registration.receive(topic, bytes(payload))
-            if wait_s is not None:
-                self._wait(wait_s * 1000)
 
     def on_oversized(self, packet_bytes, packet_id):
+        self.skipped += 1
         if packet_id:
             self._session.acknowledge(packet_id)
-        self.error = AzureIoTError("A packet of %d bytes was skipped." % packet_bytes, "oversized", True)
-
-    def _wait(self, wait_ms):
-        self._since_ms = self._clock.ticks_ms()
-        self._wait_ms = wait_ms
 
     def _elapsed_ms(self):
         return self._clock.ticks_diff(self._clock.ticks_ms(), self._since_ms)
-
-    def _left_ms(self):
-        return _FOREVER_MS if self._wait_ms is None else self._wait_ms - self._elapsed_ms()

@@ -16,21 +16,6 @@ def quote(text: "str | int | float") -> str:
     return str(out, "utf8")
 
 
-def unquote(text: str) -> str:
-    """Undo `quote`. A % that starts no two hexadecimal digits stands for itself."""
-    if "%" not in text:
-        return text
-    parts = text.split("%")
-    out = bytearray(parts[0].encode())
-    for part in parts[1:]:
-        try:
-            out.append(int(part[:2], 16))
-            out.extend(part[2:].encode())
-        except (ValueError, IndexError):
-            out.extend(b"%" + part.encode())
-    return str(out, "utf8")
-
-
 def bag(properties) -> str:
     """`key=value&…`, percent-encoded: a property bag as telemetry topics carry it. properties: (key, value) pairs."""
     return "&".join("%s=%s" % (quote(key), quote(value)) for key, value in properties)
@@ -41,8 +26,7 @@ def query(text: str) -> "dict[str, str | None]":
     fields = {}
     for field in text.split("&"):
         key, equals, value = field.partition("=")
-        if key:
-            fields[unquote(key)] = unquote(value) if equals else None
+        fields[key] = value if equals else None
     return fields
 
 
@@ -62,7 +46,7 @@ def certificates(data: bytes) -> "list[bytes]":
 def private_key(data: bytes) -> bytes:
     """The private key in `data` (PEM or DER) as DER. Raises ValueError when there is none or it is encrypted."""
     if data[:1] == b"\x30":
-        return data
+        return _split_der(data)[0]
     for label, der in pem_blocks(data):
         if label == "ENCRYPTED PRIVATE KEY":
             raise ValueError("the private key is encrypted; decrypt it on the host (azureiot pfx convert)")

@@ -8,6 +8,7 @@ from azureiot.outbox import Message
 
 API_VERSION = "2021-04-12"
 MAX_MESSAGE_BYTES = 262144  # body, properties and their names together (§3.5)
+_MAX_PROPERTIES_BYTES = 65000  # what fits a topic of 65,535 bytes beside the device id (MQTT 3.1.1 §1.5.3)
 
 
 def username(host: str, device_id: str) -> str:
@@ -15,37 +16,39 @@ def username(host: str, device_id: str) -> str:
     return "%s/%s/?api-version=%s" % (host, device_id, API_VERSION)
 
 
+def telemetry_prefix(device_id: str) -> bytes:
+    """What the topics of a device's messages begin with; the property bag follows (§3.5)."""
+    return ("devices/%s/messages/events/" % device_id).encode()
+
+
 def telemetry(
-    device_id: str,
-    payload: "dict | list | str | bytes",
-    properties: "dict | list | tuple | None" = None,
-    content_type: "str | None" = None,
-    content_encoding: "str | None" = None,
-    message_id: "str | None" = None,
+    payload, properties=None, content_type=None, content_encoding: "str | None" = None, message_id: "str | None" = None
 ) -> Message:
     """A device-to-cloud message (§3.5).
 
-    payload: bytes, text, or what JSON can hold: then its content type and encoding are set, unless given.
+    payload: bytes-like, text, or what JSON can hold: then its content type and encoding are set, unless given.
     properties: application properties, a dict, or pairs where their order matters.
     Raises AzureIoTError when it is too long for the hub, which would close the connection without a word.
     """
-    if isinstance(payload, (dict, list)):
-        payload = json.dumps(payload)
-        content_type = content_type or "application/json"
-    if isinstance(payload, str):
+    if isinstance(payload, (bytes, bytearray, memoryview)):
+        payload = bytes(payload)  # a copy: the caller may use its buffer again before this is sent
+    else:
+        if not isinstance(payload, str):
+            payload = json.dumps(payload)
+            content_type = content_type or "application/json"
         payload = payload.encode()
         content_encoding = content_encoding or "utf-8"
-    pairs = [
-        pair
-        for pair in (("$.mid", message_id), ("$.ct", content_type), ("$.ce", content_encoding))
-        if pair[1] is not None
-    ]
+    pairs = []
+    for pair in (("$.mid", message_id), ("$.ct", content_type), ("$.ce", content_encoding)):
+        if pair[1] is not None:
+            pairs.append(pair)
     if properties:
         pairs.extend(properties.items() if isinstance(properties, dict) else properties)
-    topic = ("devices/%s/messages/events/%s" % (device_id, bag(pairs))).encode()
-    size = len(topic) + len(payload)
-    if size > MAX_MESSAGE_BYTES:
-        raise AzureIoTError(
-            "A message of %d bytes is too long for IoT Hub (%d)." % (size, MAX_MESSAGE_BYTES), "too-long"
+    ending = bag(pairs).encode()
+    if len(ending) > _MAX_PROPERTIES_BYTES or len(ending) + len(payload) > MAX_MESSAGE_BYTES:
+        text = "A message of %d bytes with %d bytes of properties is too long for IoT Hub." % (
+            len(payload),
+            len(ending),
         )
-    return Message(topic, payload)
+        raise AzureIoTError(text, "too-long")
+    return Message(ending, payload)

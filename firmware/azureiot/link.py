@@ -2,7 +2,10 @@
 
 import azureiot.runtime as runtime
 from azureiot.errors import AzureIoTError
-from azureiot.runtime import NAME, WRITE
+from azureiot.runtime import NAME, WRITE, const
+
+_ADDRESS_TIMEOUT_MS = const(5000)  # for one address of a name, while there are others
+_FOREVER_MS = const(0x3FFFFFF)
 
 # What may pass by itself; a certificate that is refused will be refused again.
 _RETRYABLE = ("refused", "timeout", "closed", "network", "memory")
@@ -13,13 +16,16 @@ class Link:
 
     host, port: the server, whose certificate must carry this host name (also sent as SNI).
     context: runtime.tls_context(...).
+    clock: what has ticks_ms and ticks_diff.
     """
 
-    def __init__(self, host: str, port: int, context):
+    def __init__(self, host: str, port: int, context, clock=runtime):
         self.host = host
         self.port = port
         self.socket = None  # what to wait on; the driver polls it
         self._context = context
+        self._clock = clock
+        self._dialled_ms = 0
         self._addresses = None
         self._connected = False
         self._open = False
@@ -28,7 +34,7 @@ class Link:
         """The answer to NAME: what runtime.resolve(host, port) returned."""
         self._addresses = list(addresses)
 
-    def unresolved(self, error: OSError) -> AzureIoTError:
+    def unresolved(self, error: Exception) -> AzureIoTError:
         """The AzureIoTError for a name that runtime.resolve did not find."""
         return AzureIoTError("%s: the name cannot be resolved (%s)." % (self.host, error), "dns", True)
 
@@ -59,12 +65,23 @@ class Link:
         while True:
             try:
                 if self.socket is None:
+                    self._dialled_ms = self._clock.ticks_ms()
                     self.socket = runtime.tcp_connect(self._addresses.pop(0))
-                return runtime.tcp_connected(self.socket)
+                if runtime.tcp_connected(self.socket):
+                    return True
+                if self.timeout_ms() > 0:
+                    return False
+                self.close()
             except OSError:
                 self.close()
                 if not self._addresses:
                     raise
+
+    def timeout_ms(self) -> int:
+        """Milliseconds until `step` must be called even if nothing happens: an address that is silent gives way."""
+        if self._connected or not self._addresses or self.socket is None:
+            return _FOREVER_MS
+        return _ADDRESS_TIMEOUT_MS - self._clock.ticks_diff(self._clock.ticks_ms(), self._dialled_ms)
 
     def read_into(self, view: memoryview) -> "int | None":
         """Bytes read into `view`, 0 when the peer has closed, None when there is nothing yet. Raises AzureIoTError."""

@@ -4,10 +4,13 @@ from azureiot.errors import AzureIoTError
 
 
 class Message:
-    """A message; `delivered` becomes True when the hub has acknowledged it."""
+    """A message; `delivered` becomes True when the hub has acknowledged it.
 
-    def __init__(self, topic: bytes, payload: bytes):
-        self.topic = topic
+    properties: the property bag that ends its topic. Which device's topic that is, is known when it is sent.
+    """
+
+    def __init__(self, properties: bytes, payload: bytes):
+        self.properties = properties
         self.payload = payload
         self.packet_id = 0  # given when it is first sent
         self.delivered = False
@@ -28,15 +31,24 @@ class Outbox:
             raise AzureIoTError("%d messages are waiting already." % len(self._waiting), "queue-full", True)
         self._waiting.append(message)
 
-    def send(self, session) -> None:
-        """Send what the window and the session take; after a reconnection the old ones again, as duplicates."""
+    def forget(self, message: Message) -> None:
+        """Give a message up; a late acknowledgement of it is ignored."""
+        for messages in (self._waiting, self._sent):
+            if message in messages:
+                messages.remove(message)
+
+    def send(self, session, prefix: bytes) -> None:
+        """Send what the window and the session take; after a reconnection the old ones again, as duplicates.
+
+        prefix: what topics begin with.
+        """
         while self._waiting and session.idle and len(self._sent) < self._window:
-            message = self._waiting.pop(0)
+            message = self._waiting[0]
             again = message.packet_id != 0
             if not again:
                 message.packet_id = session.next_packet_id()
-            self._sent.append(message)
-            session.publish(message.topic, message.payload, message.packet_id, again)
+            session.publish(prefix + message.properties, message.payload, message.packet_id, again)
+            self._sent.append(self._waiting.pop(0))
 
     def acknowledged(self, packet_id: int) -> None:
         """The hub has the message with this packet id."""

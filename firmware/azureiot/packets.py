@@ -1,7 +1,7 @@
 """MQTT 3.1.1 packets as a client needs them: encode into a caller's buffer, decode from one. No socket, no clock.
 
 An encoder returns the number of bytes it wrote; where the buffer is too small it writes nothing and returns minus the
-number of bytes it needs. Texts are bytes or str of known UTF-8 length; the caller has checked the 65,535 byte limit.
+number of bytes it needs. Texts are bytes, at most 65,535 of them.
 Section numbers are those of the OASIS MQTT 3.1.1 specification.
 """
 
@@ -21,8 +21,6 @@ DISCONNECT = const(0xE0)
 
 # The bodies a client may receive and how long they are; PUBLISH is the only one of any length (§3).
 _BODY_BYTES = {CONNACK: 2, PUBACK: 2, SUBACK: 3, PINGRESP: 0}
-
-MAX_TEXT_BYTES = const(65535)
 
 
 def malformed(what: str) -> AzureIoTError:
@@ -46,15 +44,10 @@ def connect(
     username: "bytes | None" = None,
     password: "bytes | None" = None,
     keep_alive_s: int = 240,
-    clean_session: bool = False,
-    will: "tuple[bytes, bytes, int] | None" = None,
 ) -> int:
-    """CONNECT (§3.1). will: (topic, payload, qos) or None; all texts are bytes."""
-    flags = 2 if clean_session else 0
+    """CONNECT (§3.1), with clean session 0: the server keeps subscriptions and what waits for this client."""
+    flags = 0
     fields = [client_id]
-    if will is not None:
-        flags |= 4 | will[2] << 3
-        fields += will[:2]
     if username is not None:
         flags |= 0x80
         fields.append(username)

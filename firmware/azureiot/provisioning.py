@@ -11,12 +11,12 @@ from azureiot.errors import AzureIoTError
 GLOBAL_HOST = "global.azure-devices-provisioning.net"
 API_VERSION = "2019-03-31"
 RESPONSES = b"$dps/registrations/res/#"
-_RESPONSE = "$dps/registrations/res/"
 
-_DEFAULT_RETRY_AFTER_S = 3  # seen in the service's own answers (§1.3)
-_MAX_RETRY_AFTER_S = 300
+_RESPONSE = "$dps/registrations/res/"
 _REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid=%d"
 _POLL = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=%d&operationId=%s"
+_DEFAULT_RETRY_AFTER_S = 3  # seen in the service's own answers (§1.3)
+_MAX_RETRY_AFTER_S = 300
 
 
 class Registration:
@@ -31,19 +31,20 @@ class Registration:
         self.username = "%s/registrations/%s/api-version=%s" % (id_scope, registration_id, API_VERSION)
         self.hub = ""  # the assigned hub's host name, "" until it is known
         self.device_id = ""
-        self.payload = None  # what a custom allocation returned
+        self.unanswered = False  # whether DPS owes an answer
         self._body: "dict[str, str | dict]" = {"registrationId": registration_id}
         if payload is not None:
             self._body["payload"] = payload
-        self._operation_id = None
+        self._operation_id = ""
         self._request_id = 0
 
     def request(self) -> "tuple[str, str]":
         """(topic, payload) of the next request: register, or ask how the operation stands."""
         self._request_id += 1
-        if self._operation_id is None:
-            return _REGISTER % self._request_id, json.dumps(self._body)
-        return _POLL % (self._request_id, quote(self._operation_id)), ""
+        self.unanswered = True
+        if self._operation_id:
+            return _POLL % (self._request_id, quote(self._operation_id)), ""
+        return _REGISTER % self._request_id, json.dumps(self._body)
 
     def receive(self, topic: str, payload: bytes) -> "int | None":
         """Take a message: the seconds to wait before the next `request()`, or None (not ours, or assigned).
@@ -53,46 +54,55 @@ class Registration:
         # $dps/registrations/res/{status}/?$rid={rid}&retry-after={s}
         status, _, rest = topic[len(_RESPONSE) :].partition("/?")
         fields = query(rest)
-        if not topic.startswith(_RESPONSE) or fields.get("$rid") != str(self._request_id):
+        ours = topic.startswith(_RESPONSE) and fields.get("$rid") == str(self._request_id)
+        if not ours or not self.unanswered:
             return None
+        self.unanswered = False
         try:
             status = int(status)
-            answer = json.loads(payload)
-            if not isinstance(answer, dict):
-                raise ValueError
         except ValueError:
-            raise AzureIoTError("DPS answered something that is not understood: %s." % topic, "dps-answer", True)
-        if status < 300:
-            return self._progress(answer, fields)
+            raise _not_understood(topic)
         if status == 429 or status >= 500:
             return max(1, _retry_after_s(fields))
+        try:
+            answer = json.loads(payload)
+        except (ValueError, RuntimeError):  # RuntimeError: nested too deeply
+            answer = None
+        if not isinstance(answer, dict):
+            answer = {}
+        if status < 300:
+            return self._progress(answer, fields, topic)
+        code = answer.get("errorCode")
         raise AzureIoTError(
             "DPS refused the registration: %s." % str(answer.get("message", "status %d" % status)).rstrip("."),
-            answer.get("errorCode", status),
+            code if isinstance(code, int) else status,
             status == 409,  # another registration of the same id is under way
-            answer.get("trackingId", ""),
+            str(answer.get("trackingId", "")),
         )
 
-    def _progress(self, answer, fields):
-        state = answer.get("registrationState") or {}
+    def _progress(self, answer, fields, topic):
         status = answer.get("status")
+        state = answer.get("registrationState")
+        if not isinstance(state, dict):
+            state = {}
         if status == "assigning" or status == "unassigned":
-            self._operation_id = answer.get("operationId") or self._operation_id
+            self._operation_id = str(answer.get("operationId") or self._operation_id)
             return _retry_after_s(fields)
         if status == "assigned":
-            if not state.get("assignedHub") or not state.get("deviceId"):
-                raise AzureIoTError(
-                    "DPS assigned this device without saying to which hub or as which device.", "dps-answer", True
-                )
-            self.hub = state["assignedHub"]
-            self.device_id = state["deviceId"]
-            self.payload = state.get("payload")
+            hub, device_id = state.get("assignedHub"), state.get("deviceId")
+            if not (hub and isinstance(hub, str) and device_id and isinstance(device_id, str)):
+                raise _not_understood("assigned without hub and device id")
+            self.hub, self.device_id = hub, device_id
             return None
-        raise AzureIoTError(
-            "DPS did not assign this device (%s): %s." % (status, state.get("errorMessage") or "no reason given"),
-            state.get("errorCode") or status or "dps-answer",
-            status is None,
-        )
+        if not isinstance(status, str):
+            raise _not_understood(topic)
+        code = state.get("errorCode")
+        text = "DPS did not assign this device (%s): %s." % (status, state.get("errorMessage") or "no reason given")
+        raise AzureIoTError(text, code if isinstance(code, int) else status)
+
+
+def _not_understood(what):
+    return AzureIoTError("DPS answered something that is not understood: %s." % what, "dps-answer", True)
 
 
 def _retry_after_s(fields):

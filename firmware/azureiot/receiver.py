@@ -3,7 +3,6 @@
 import azureiot.packets as packets
 
 _FIRST_BUFFER_BYTES = 1024
-_READS_PER_STEP = 16
 
 
 class Receiver:
@@ -22,20 +21,16 @@ class Receiver:
         self._filled = 0
         self._skip = 0  # bytes of an oversized packet that are still to come
 
-    def read(self, link) -> "bool | None":
-        """Read until there is nothing more (False), this step's share is done (True), or the peer has closed (None).
+    def read(self, link) -> "int | None":
+        """Read once and hand out what is whole: the bytes read, 0 when the peer has closed, None when nothing came.
 
         Raises AzureIoTError: the link's, or for bytes that are no MQTT.
         """
-        for _ in range(_READS_PER_STEP):
-            count = link.read_into(self._view[self._filled :] if self._filled else self._view)
-            if count is None:
-                return False
-            if count == 0:
-                return None
+        count = link.read_into(self._view[self._filled :] if self._filled else self._view)
+        if count:
             self._filled += count
             self._cut()
-        return True
+        return count
 
     def _cut(self):
         start = min(self._skip, self._filled)

@@ -73,12 +73,11 @@ def tcp_connect(address):
 
 def tcp_connected(sock) -> bool:
     """Whether the connection stands. Raises OSError when it failed."""
-    # Windows reports a failed connect as an exceptional condition.
-    _, writable, failed = select.select((), (sock,), (sock,), 0)
+    ready = _poll(sock, 4, 0)
     code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))
-    return bool(writable or failed)
+    return ready
 
 
 def tls_context(certificates, key, roots):
@@ -141,12 +140,8 @@ def wait(sock, mask: int, timeout_ms: int) -> None:
     """Return when `sock` may be ready for `mask` (READ | WRITE), or after `timeout_ms`. sock None: just wait."""
     if sock is None:
         time.sleep(timeout_ms / 1000)
-    elif hasattr(select, "poll"):
-        poller = select.poll()
-        poller.register(sock, mask)  # READ and WRITE are POLLIN and POLLOUT
-        poller.poll(timeout_ms)
     else:
-        select.select((sock,) if mask & 1 else (), (sock,) if mask & 4 else (), (), timeout_ms / 1000)
+        _poll(sock, mask, timeout_ms)
 
 
 def failure(error: Exception) -> "tuple[str, str]":
@@ -162,15 +157,24 @@ def failure(error: Exception) -> "tuple[str, str]":
     return "network", str(error)
 
 
+def _poll(sock, mask, timeout_ms):
+    """Whether anything happened on `sock` in time."""
+    if hasattr(select, "poll"):
+        poller = select.poll()
+        poller.register(sock, mask)  # READ and WRITE are POLLIN and POLLOUT
+        return bool(poller.poll(timeout_ms))
+    # Windows; it reports a failed connect as an exceptional condition.
+    return any(select.select((sock,) if mask & 1 else (), (sock,) if mask & 4 else (), (sock,), timeout_ms / 1000))
+
+
 def _armour(label, der):
     return b"-----BEGIN %s-----\n%s-----END %s-----\n" % (label, base64.encodebytes(der), label)
 
 
 def _key_label(der):
     """The PEM label of a private key's DER: SEC1, PKCS#1 or PKCS#8, told apart by what follows the version."""
-    offset = 2 + (der[1] & 0x7F if der[1] & 0x80 else 0)
-    after_version = der[offset + 3]
-    return {0x04: b"EC PRIVATE KEY", 0x02: b"RSA PRIVATE KEY"}.get(after_version, b"PRIVATE KEY")
+    offset = 5 + (der[1] & 0x7F if der[1] & 0x80 else 0)
+    return {b"\x04": b"EC PRIVATE KEY", b"\x02": b"RSA PRIVATE KEY"}.get(der[offset : offset + 1], b"PRIVATE KEY")
 
 
 def _load_cert_chain(context, pem):

@@ -54,6 +54,10 @@ def tcp_connect(address):
     sock = socket.socket(address[0])
     sock.setblocking(False)
     try:
+        sock.setsockopt(6, 1, 1)  # TCP_NODELAY, which has no name here: Nagle costs 40 ms a DPS exchange
+    except OSError:
+        pass  # not on this port
+    try:
         sock.connect(address[-1])
     except OSError as error:
         if error.errno != errno.EINPROGRESS:

@@ -4,11 +4,14 @@ import azureiot.packets as packets
 import azureiot.runtime as runtime
 from azureiot.errors import AzureIoTError
 from azureiot.receiver import Receiver
-from azureiot.runtime import READ, WRITE
+from azureiot.runtime import READ, WRITE, const
 
-_FIRST_BUFFER_BYTES = 1024
-_FOREVER_MS = 0x3FFFFFF
-_MAX_ACKNOWLEDGEMENTS = 16
+_FIRST_BUFFER_BYTES = const(1024)
+_FOREVER_MS = const(0x3FFFFFF)
+_READS_PER_STEP = const(16)
+_MAX_ACKNOWLEDGEMENTS = const(16)
+# CPython takes a write whole or not at all: in pieces a slow link shows its progress. A TLS record holds no more.
+_WRITE_BYTES = const(16384)
 
 
 class Session:
@@ -20,8 +23,9 @@ class Session:
         returns, and on_oversized(packet_bytes, packet_id). A packet_id other than 0 is to be given to `acknowledge`.
     clock: what has ticks_ms and ticks_diff.
     keep_alive_s: the longest silence from this side (MQTT 3.1.1 §3.1.2.10); 0 for none.
-    response_timeout_s: how long any answer (SUBACK, PUBACK, PINGRESP) may take. connect_timeout_s: how long name,
-        connection, handshake and CONNACK may take together; a throttling hub takes 55 s (docs/protocol.md §3.2).
+    response_timeout_s: how long the server may owe an answer (SUBACK, PUBACK, PINGRESP) or take no bytes.
+    connect_timeout_s: how long name, connection, handshake and CONNACK may take together; a throttling hub takes 55 s
+        (docs/protocol.md §3.2).
     max_packet_bytes: longer packets are skipped without buffering.
 
     `step()` raises AzureIoTError when the session is over; `idle` says that a packet may be given to it.
@@ -33,61 +37,50 @@ class Session:
         handler,
         clock=runtime,
         keep_alive_s: int = 240,
+        max_packet_bytes: int = 4096,
         response_timeout_s: int = 20,
         connect_timeout_s: int = 60,
-        max_packet_bytes: int = 4096,
     ):
         self.link = link
         self.connected = False  # CONNACK has come
+        self.last_packet_id = 0  # the last one given out
         self._handler = handler
         self._clock = clock
         self._keep_alive_ms = keep_alive_s * 1000
         self._connect_timeout_ms = connect_timeout_s * 1000
         # A half-open link must be found before the server's 1.5 × keep-alive runs out.
-        self._response_timeout_ms = min(
-            response_timeout_s * 1000, self._keep_alive_ms // 2 or response_timeout_s * 1000
-        )
+        self._response_timeout_ms = min(response_timeout_s * 1000, self._keep_alive_ms // 2 or _FOREVER_MS)
         self._receiver = Receiver(self._on_packet, handler.on_oversized, max_packet_bytes)
-        self._room(_FIRST_BUFFER_BYTES)
+        self._make_room(_FIRST_BUFFER_BYTES)
         self._sent = self._to_send = 0
         self._acknowledgements = []  # packet ids, waiting for room to be sent
-        self.packet_id = 0  # the last one given out
         self._unanswered = 0  # requests that the server owes an answer
         self._pinged = False
-        self._answered_ms = self._written_ms = clock.ticks_ms()  # the last answer; the last packet sent
+        self._written_ms = clock.ticks_ms()  # when this side was last heard: for keep-alive
+        self._progress_ms = self._written_ms  # when what is waited for last moved: for patience
 
-    # What one can send; only while `idle`. Each packet goes out in one write.
+    # What one can send; only while `idle`. Each packet goes out in one write, as far as the link takes it.
 
     @property
     def idle(self) -> bool:
         """Whether the last packet has left and the next may come."""
         return self.connected and self._sent == self._to_send
 
-    def connect(
-        self,
-        client_id: bytes,
-        username: "bytes | None" = None,
-        password: "bytes | None" = None,
-        clean_session: bool = False,
-    ) -> None:
-        """Queue the CONNECT: it goes out as soon as the link is open. All texts are bytes."""
-        self._encode(packets.connect, client_id, username, password, self._keep_alive_ms // 1000, clean_session)
+    def connect(self, client_id: bytes, username: "bytes | None" = None, password: "bytes | None" = None) -> None:
+        """Queue the CONNECT: it goes out as soon as the link is open. It asks for the session of before (§3.1.2.4)."""
+        self._encode(packets.connect, client_id, username, password, self._keep_alive_ms // 1000)
 
     def subscribe(self, topic_filter: bytes) -> None:
-        """Ask for QoS 1 delivery of what `topic_filter` (bytes) matches."""
+        """Ask for QoS 1 delivery of what `topic_filter` matches."""
         self._encode(packets.subscribe, self.next_packet_id(), topic_filter)
-        self._expect_answer()
+        self._unanswered += 1
         self._flush()
 
     def publish(self, topic: bytes, payload: bytes, packet_id: int = 0, duplicate: bool = False) -> None:
-        """Send a message (bytes): QoS 1 with a packet id, QoS 0 without."""
-        self._to_send = packets.publish(self._sending, topic, payload, packet_id, duplicate)
-        if self._to_send < 0:
-            self._room(-self._to_send)
-            self._to_send = packets.publish(self._sending, topic, payload, packet_id, duplicate)
-        self._sent = 0
+        """Send a message: QoS 1 with a packet id, QoS 0 without."""
+        self._encode(packets.publish, topic, payload, packet_id, duplicate)
         if packet_id:
-            self._expect_answer()
+            self._unanswered += 1
         self._flush()
 
     def acknowledge(self, packet_id: int) -> None:
@@ -96,8 +89,8 @@ class Session:
 
     def next_packet_id(self) -> int:
         """The next packet id: 1 to 65,535, then 1 again (§2.3.1)."""
-        self.packet_id = self.packet_id % 65535 + 1
-        return self.packet_id
+        self.last_packet_id = self.last_packet_id % 65535 + 1
+        return self.last_packet_id
 
     def close(self) -> None:
         """End the session, with DISCONNECT when it can be sent, so that no will is published (§3.14)."""
@@ -135,31 +128,37 @@ class Session:
             self._flush()
         if self.idle and not self._pinged and self._keep_alive_ms and self._silent_ms() >= self._keep_alive_ms:
             self._pinged = True
-            self._expect_answer()
             self._encode(packets.signal, packets.PINGREQ)
+            self._unanswered += 1
             self._flush()
-        if len(self._acknowledgements) >= _MAX_ACKNOWLEDGEMENTS:
-            return WRITE  # a server that takes no PUBACK gets nothing more read
-        more = self._receiver.read(self.link)
-        if more is None:
-            raise self._over("closed the connection", "closed")
-        # With more to do, the next step must come at once: writing is possible already.
-        return READ | WRITE if more or self._acknowledgements or self._sent < self._to_send else READ
+        return self._read()
+
+    def _read(self):
+        """Read until there is nothing more or this step's share is done; what to wait for."""
+        for _ in range(_READS_PER_STEP):
+            if len(self._acknowledgements) >= _MAX_ACKNOWLEDGEMENTS:
+                return WRITE  # a server that takes no PUBACK gets nothing more read
+            count = self._receiver.read(self.link)
+            if count == 0:
+                raise self._over("closed the connection", "closed")
+            if count is None:
+                return READ if self._sent == self._to_send and not self._acknowledgements else READ | WRITE
+        return READ | WRITE  # writing is possible at once: so is the next step
 
     def timeout_ms(self) -> int:
         """Milliseconds until `step` must be called even if nothing happens."""
-        if self.connected and self._keep_alive_ms and not self._pinged:
+        if not self.connected:
+            return min(self._patience_ms(), self.link.timeout_ms())
+        if self._keep_alive_ms and self.idle and not self._pinged:
             return min(self._patience_ms(), self._keep_alive_ms - self._silent_ms())
         return self._patience_ms()
 
     def _patience_ms(self):
-        """Milliseconds until the server has been silent for too long about something it owes."""
+        """Milliseconds until the server has owed something, or taken no bytes, for too long."""
         if not self.connected:
-            return self._connect_timeout_ms - self._since_ms(self._answered_ms)
-        if self._unanswered:
-            return self._response_timeout_ms - self._since_ms(self._answered_ms)
-        if self._sent < self._to_send:
-            return self._response_timeout_ms - self._silent_ms()
+            return self._connect_timeout_ms - self._since_ms(self._progress_ms)
+        if self._unanswered or self._sent < self._to_send:
+            return self._response_timeout_ms - self._since_ms(self._progress_ms)
         return _FOREVER_MS
 
     def _since_ms(self, then_ms):
@@ -168,39 +167,35 @@ class Session:
     def _silent_ms(self):
         return self._since_ms(self._written_ms)
 
-    def _expect_answer(self):
-        if not self._unanswered:
-            self._answered_ms = self._clock.ticks_ms()
-        self._unanswered += 1
-
-    def _answer(self):
-        self._unanswered = max(0, self._unanswered - 1)
-        self._answered_ms = self._clock.ticks_ms()
-
     def _over(self, words, code):
         return AzureIoTError("%s:%d %s." % (self.link.host, self.link.port, words), code, True)
 
     # Packets out.
 
-    def _room(self, size):
+    def _make_room(self, size):
         self._sending = bytearray(size)
         self._view = memoryview(self._sending)
 
     def _encode(self, encoder, *fields):
-        self._to_send = encoder(self._sending, *fields)
-        if self._to_send < 0:
-            self._room(-self._to_send)
-            self._to_send = encoder(self._sending, *fields)
+        size = encoder(self._sending, *fields)
+        if size < 0:
+            self._make_room(-size)
+            size = encoder(self._sending, *fields)
+        if self.connected and not self._unanswered:
+            self._progress_ms = self._clock.ticks_ms()  # patience begins now
         self._sent = 0
+        self._to_send = size
 
     def _flush(self):
         """Offer what is unsent, and exactly that: mbedTLS demands it (docs/micropython.md §2.1)."""
         while self._sent < self._to_send:
-            written = self.link.write(self._view[self._sent : self._to_send])
+            written = self.link.write(self._view[self._sent : min(self._to_send, self._sent + _WRITE_BYTES)])
             if not written:
                 return
             self._sent += written
             self._written_ms = self._clock.ticks_ms()
+            if self.connected:
+                self._progress_ms = self._written_ms
 
     # Packets in.
 
@@ -220,7 +215,8 @@ class Session:
                 payload += 2
             self._handler.on_message(topic, memoryview(buffer)[payload:end], packet_id)
         else:
-            self._answer()
+            self._unanswered = max(0, self._unanswered - 1)
+            self._progress_ms = self._clock.ticks_ms()
             if kind == packets.PUBACK:
                 self._handler.on_acknowledged(packets.uint16(buffer, at))
             elif kind == packets.SUBACK & 0xF0:
@@ -234,7 +230,6 @@ class Session:
         if code:
             raise packets.refused("%s:%d" % (self.link.host, self.link.port), code)
         self.connected = True
-        self._answer()
         self._handler.on_connected(bool(flags & 1))
 
 

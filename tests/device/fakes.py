@@ -47,6 +47,9 @@ class FakeLink:
     def resolved(self, addresses):
         pass
 
+    def timeout_ms(self):
+        return 1 << 26
+
     def feed(self, data):
         self._incoming += data
 

@@ -59,4 +59,5 @@ def test_roots_from_a_file_or_bytes():
     path = folder_with({"ca.pem": PEM})
     assert list(roots(path + "/ca.pem", "h")) == [CERTIFICATE]
     assert list(roots(CERTIFICATE + ISSUER, "h")) == [CERTIFICATE, ISSUER]
-    raises(lambda: list(roots("/nowhere", "h")), "credential")
+    error = raises(lambda: list(roots("/nowhere", "h")), "tls-roots")
+    assert "/nowhere" in error.message

@@ -183,7 +183,7 @@ def test_text_and_bytes():
 
 def test_too_long_and_too_many_are_refused_before_they_are_queued():
     world = World(max_waiting=2)
-    error = raises(lambda: world.engine.queue(b"x" * 262144), "too-long")
+    error = raises(lambda: world.engine.queue(b"x" * 262145), "too-long")
     assert not error.retryable
     world.engine.queue(b"1")
     world.engine.queue(b"2")
@@ -263,6 +263,97 @@ def test_a_stable_connection_makes_failures_forgotten():
         world.link.ended = True
         world.engine.step()
         assert world.engine.timeout_ms() == expected_ms
+
+
+def test_closing_a_good_connection_makes_failures_forgotten():
+    world = World(id_scope=None, hub="h", device_id="d")
+    for _ in range(3):  # once a day: one failure, then connect, send, close
+        world.engine.start()
+        world.link.ended = True
+        world.engine.step()
+        assert world.engine.timeout_ms() == 1000
+        world.clock.now_ms += 1000
+        world.engine.step()
+        world.step(connack())
+        world.engine.close()
+
+
+def test_dps_that_does_not_answer_is_given_up():
+    world = World()
+    world.engine.start()
+    world.step(connack())
+    packet_id = published(world.step(suback(1))[0])[2]
+    world.step(puback(packet_id))
+    assert world.engine.timeout_ms() == 30000
+    world.clock.now_ms += 30000
+    world.engine.step()
+    assert world.engine.phase == WAITING
+    assert world.engine.error.code == "timeout" and "DPS" in world.engine.error.message
+
+
+def test_a_permanent_refusal_is_raised_after_any_number_of_failures():
+    world = World()
+    world.engine.start()
+    for _ in range(12):
+        world.link.ended = True
+        world.engine.step()
+        world.clock.now_ms += world.engine.timeout_ms()
+        world.engine.step()
+    world.step(connack())
+    world.step(suback(1))
+    refusal = b'{"errorCode": 401002, "message": "Invalid certificate."}'
+    world.link.feed(publish("$dps/registrations/res/401/?$rid=1", refusal, 1))
+    raises(world.engine.step, 401002)
+
+
+def test_a_fresh_assignment_to_a_hub_that_never_comes_up_is_given_up():
+    world = World()
+    world.provisioned()
+    hosts = []
+    for _ in range(11):
+        hosts.append(world.link.host)
+        world.link.ended = True
+        world.engine.step()
+        world.clock.now_ms += world.engine.timeout_ms()
+        world.engine.step()
+    assert hosts[:10] == ["hub-1"] * 10 and hosts[10].startswith("global.azure")
+
+
+def test_a_message_queued_before_the_assignment_goes_to_the_assigned_device():
+    world = World()
+    world.engine.start()
+    world.engine.queue(b"early")
+    world.step(connack())
+    world.step(suback(1))
+    other = json.dumps({"status": "assigned", "registrationState": {"assignedHub": "h", "deviceId": "machine-7"}})
+    world.step(publish("$dps/registrations/res/200/?$rid=1", other.encode(), 1))
+    sent = world.step(connack())
+    assert published(sent[-1])[:2] == ("devices/machine-7/messages/events/", b"early")
+
+
+def test_a_blocked_link_is_not_asked_again_and_again():
+    world = World()
+    world.engine.start()
+    world.step(connack())
+    world.link.window = 0
+    world.link.feed(suback(1))
+    world.engine.step()  # the request is due and cannot leave
+    world.clock.now_ms += 5000
+    world.engine.step()
+    assert world.engine.timeout_ms() > 1000
+
+
+def test_settings_that_cannot_be():
+    for keep_alive_s in (-1, 65536, 70000):
+        raises(lambda keep_alive_s=keep_alive_s: World(keep_alive_s=keep_alive_s), "settings")
+
+
+def test_packets_that_are_too_long_are_counted():
+    world = World(max_packet_bytes=2000)
+    world.online()
+    sent = world.step(publish("a", b"x" * 3000, 9))
+    assert sent == [(0x40, b"\x00\x09")]
+    assert world.engine.skipped == 1
 
 
 def test_a_hub_that_refuses_a_fresh_assignment_is_permanent():

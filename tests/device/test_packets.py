@@ -16,9 +16,9 @@ def test_connect_as_iot_hub_wants_it():
     )
 
 
-def test_connect_with_password_will_and_clean_session():
-    assert encoded(packets.connect, b"d", b"u", b"p", 60, True, (b"t", b"bye", 1)) == (
-        b"\x10\x1b\x00\x04MQTT\x04\xce\x00\x3c\x00\x01d\x00\x01t\x00\x03bye\x00\x01u\x00\x01p"
+def test_connect_with_a_password():
+    assert encoded(packets.connect, b"d", b"u", b"p", 60) == (
+        b"\x10\x13\x00\x04MQTT\x04\xc0\x00\x3c\x00\x01d\x00\x01u\x00\x01p"
     )
 
 

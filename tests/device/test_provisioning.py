@@ -55,11 +55,7 @@ def test_register_then_poll_then_assigned():
     registration.request()
     assert not registration.hub
     assert answer(registration, 200, ASSIGNED) is None
-    assert (registration.hub, registration.device_id, registration.payload) == (
-        "h.azure-devices.net",
-        "dev-1",
-        {"x": 1},
-    )
+    assert (registration.hub, registration.device_id) == ("h.azure-devices.net", "dev-1")
 
 
 def test_assigned_at_once():
@@ -113,10 +109,15 @@ def test_a_refusal_carries_code_message_tracking_id_and_hint():
 
 
 def test_refusals_without_a_usable_body():
-    assert raises(lambda: answer(registered(), 404, {}), 404).message == "DPS refused the registration: status 404."
-    assert raises(lambda: answer(registered(), 401, b"<html>"), "dps-answer").retryable
-    assert raises(lambda: answer(registered(), 401, b"[]"), "dps-answer").retryable
+    # The status counts: a refusal stays one, and is not tried again, whatever a gateway wrote into the body.
+    for body in ({}, b"<html>", b"[]", b"", b"\xff", b'{"errorCode": {}, "trackingId": 5}'):
+        error = raises(lambda body=body: answer(registered(), 404, body), 404)
+        assert error.message == "DPS refused the registration: status 404." and not error.retryable
+        assert str(error)
     assert raises(lambda: answer(registered(), 409, {"errorCode": 409000, "message": "Conflict"}), 409000).retryable
+    for body in (b"", b"<html>"):
+        assert answer(registered(), 429, body, "&retry-after=7") == 7
+        assert answer(registered(), 503, body) == 3
 
 
 def test_failed_and_disabled():
@@ -137,10 +138,15 @@ def test_half_an_assignment_is_refused():
         raises(lambda body=body: answer(polling(), 200, body), "dps-answer")
     raises(lambda: answer(polling(), 200, {"status": "assigned"}), "dps-answer")
     raises(lambda: answer(polling(), 200, {}), "dps-answer")
+    for state in ("x", [], 5, {"assignedHub": 5, "deviceId": "d"}, {"assignedHub": "h", "deviceId": ["d"]}):
+        body = {"status": "assigned", "registrationState": state}
+        raises(lambda body=body: answer(polling(), 200, body), "dps-answer")
+    raises(lambda: answer(polling(), 200, {"status": 5}), "dps-answer")
 
 
 def test_answers_to_others_are_left_alone():
     registration = registered()
+    assert registration.receive("$dps/registrations/res/200/?$rid=%ff", b"{}") is None
     assert answer(registration, 401, {"errorCode": 401002}, rid="99") is None
     assert answer(registration, 401, {"errorCode": 401002}, rid="") is None
     assert registration.receive("$dps/registrations/res/200", b"{}") is None
@@ -148,6 +154,13 @@ def test_answers_to_others_are_left_alone():
     assert not registration.hub
 
 
+def test_only_the_first_answer_counts():
+    registration = registered()
+    answer(registration, 200, ASSIGNED)
+    assert answer(registration, 401, {"errorCode": 401002}) is None
+    assert registration.hub == "h.azure-devices.net"
+
+
 def test_malformed_json_is_an_error_not_a_crash():
-    for body in (b"", b'{"status": "assig', b"null", b"5", b"\xff\xfe"):
+    for body in (b"", b'{"status": "assig', b"null", b"5", b"\xff\xfe", b"[" * 4000):
         raises(lambda body=body: answer(registered(), 202, body), "dps-answer")

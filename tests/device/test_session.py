@@ -29,11 +29,11 @@ def test_connect_goes_out_once_the_link_is_open_and_in_one_write():
     link = FakeLink()
     link.opening = [NAME, WRITE, READ]
     session = Session(link, Recorder(), Clock())
-    session.connect(b"dev-1", b"user", b"secret", True)
+    session.connect(b"dev-1", b"user", b"secret")
     assert [session.step() for _ in range(3)] == [NAME, WRITE, READ]
     assert not link.sent
     assert session.step() == READ
-    assert link.take() == [(0x10, b"\x00\x04MQTT\x04\xc2\x00\xf0\x00\x05dev-1\x00\x04user\x00\x06secret")]
+    assert link.take() == [(0x10, b"\x00\x04MQTT\x04\xc0\x00\xf0\x00\x05dev-1\x00\x04user\x00\x06secret")]
     assert link.writes == 1
     assert not session.idle
 
@@ -106,7 +106,7 @@ def test_subscribe():
 
 def test_packet_ids_wrap_after_65535():
     session, _, _, _ = connected()
-    session.packet_id = 65534
+    session.last_packet_id = 65534
     assert [session.next_packet_id() for _ in range(3)] == [65535, 1, 2]
 
 
@@ -210,6 +210,70 @@ def test_a_missing_puback_ends_the_session():
     session.step()
     clock.now_ms += 1
     raises(session.step, "timeout")
+
+
+def test_a_slow_link_is_given_the_time_it_needs():
+    session, link, _, clock = connected(keep_alive_s=240)
+    link.window = 0
+    session.publish(b"a", b"x" * 200000, 1)
+    for _ in range(20):
+        clock.now_ms += 15000  # each time less than the response time-out, together five minutes
+        link.window = 10000
+        session.step()
+    link.window = 1 << 30
+    session.step()
+    assert len(link.take()[0][1]) == 200005
+    clock.now_ms += 19999
+    session.step()
+    clock.now_ms += 1
+    raises(session.step, "timeout")  # now it is the answer that is owed
+
+
+def test_after_quiet_a_blocked_packet_gets_its_time_too():
+    session, link, _, clock = connected(keep_alive_s=240)
+    clock.now_ms += 100000
+    link.window = 0
+    session.acknowledge(5)
+    session.step()
+    clock.now_ms += 19000
+    session.step()
+    clock.now_ms += 1000
+    raises(session.step, "timeout")
+
+
+def test_one_write_takes_at_most_a_record():
+    session, link, _, _ = connected()
+    before = link.writes
+    session.publish(b"a", b"x" * 40000, 1)
+    assert link.writes - before == 3
+
+
+def test_a_packet_that_finds_no_memory_leaves_the_session_as_it_was():
+    session, link, _, _ = connected()
+
+    def no_memory(size):
+        raise MemoryError
+
+    room, session._make_room = session._make_room, no_memory
+    try:
+        session.publish(b"a", b"x" * 5000, 1)
+        raise AssertionError("memory was there")
+    except MemoryError:
+        pass
+    session._make_room = room
+    assert session.idle
+    session.publish(b"a", b"x" * 5000, 1)
+    assert published(link.take()[0])[1] == b"x" * 5000
+
+
+def test_a_flood_of_messages_is_bounded_by_what_can_be_acknowledged():
+    session, link, handler, _ = connected()
+    handler.on_message = lambda topic, payload, packet_id: session.acknowledge(packet_id)
+    link.window = 0
+    link.feed(publish("a", b"", 1) * 60000)
+    for _ in range(100):
+        session.step()
+    assert len(session._acknowledgements) < 200
 
 
 def test_a_peer_that_reads_nothing_ends_the_session():
