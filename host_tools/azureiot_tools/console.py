@@ -43,13 +43,14 @@ class Report:
     next: str = ""
 
     def show(self, as_json: bool) -> None:
-        """Print the report on stdout."""
+        """Print the report on stdout; of the text, control characters are escaped."""
         if as_json:
             print(json.dumps(self.data, indent=2))
             return
-        print(self.text)
+        for line in self.text.split("\n"):
+            print(printable(line))
         if self.next:
-            print(f"next: {self.next}")
+            print(f"next: {printable(self.next)}")
 
 
 def emit(as_json: bool, event: dict[str, Any], text: str) -> None:
@@ -58,9 +59,10 @@ def emit(as_json: bool, event: dict[str, Any], text: str) -> None:
 
 
 def table(headings: list[str], rows: list[list[str]]) -> str:
-    """Left-aligned columns, two spaces apart, under their headings."""
-    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [headings, *rows]]
+    """Left-aligned columns, two spaces apart, under their headings; control characters in the cells are escaped."""
+    shown = [[printable(cell) for cell in row] for row in [headings, *rows]]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in shown]
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -73,19 +75,22 @@ def read_password(file: str | None, variable: str, prompt: str, *, confirm: bool
     """
     if file is not None:
         try:
-            return Path(file).read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+            return Path(file).read_text(encoding="utf-8-sig").split("\n", 1)[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"The password file {file} cannot be read: {reason(error)}.") from None
     if variable in os.environ:
         return os.environ[variable]
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UserError(
             "A password is needed and there is no terminal to ask on.",
             f"Give it with --password-file FILE or in the environment variable {variable}.",
         )
-    password = getpass.getpass(f"{prompt}: ")
-    if confirm and getpass.getpass(f"{prompt} (again): ") != password:
-        raise UserError("The two passwords differ.", "Run the command again.")
+    try:
+        password = getpass.getpass(f"{prompt}: ")
+        if confirm and getpass.getpass(f"{prompt} (again): ") != password:
+            raise UserError("The two passwords differ.", "Run the command again.")
+    except (EOFError, UnicodeDecodeError):
+        raise UserError("No password was entered.", "Run the command again.") from None
     return password
 
 

@@ -143,7 +143,14 @@ class ServiceClient:
 
     def telemetry(self, device_id: str, after: int = 0, limit: int = 100) -> list[Json]:
         """A device's stored messages, oldest first, with a sequence above `after`."""
-        return self._call("GET", _path("telemetry", device_id), query={"after": after, "limit": limit})
+        found: list[Json] = []
+        while len(found) < limit:  # an answer is cut when its messages are large
+            page = self._call("GET", _path("telemetry", device_id), query={"after": after, "limit": limit - len(found)})
+            if not page:
+                break
+            found += page
+            after = page[-1]["sequence"]
+        return found
 
     def events(self, device: str | None = None, after: int = 0, limit: int = 100) -> list[Json]:
         """The newest of the remembered events, oldest first."""
@@ -213,7 +220,7 @@ class ServiceClient:
     ) -> tuple[socket.socket, http.client.HTTPResponse]:
         """Send a request; the answer's head has been read, and it is a success. Both are the caller's to close."""
         connection = http.client.HTTPConnection(*self._address, timeout=REQUEST_TIMEOUT_S)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = {} if body is None and method != "POST" else {"Content-Type": "application/json"}
         if etag is not None:
             headers["If-Match"] = etag
         target = f"{path}?{urlencode({'api-version': API_VERSION, **query})}"

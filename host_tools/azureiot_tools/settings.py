@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from azureiot_tools.console import UserError, reason
 
 _PATHS = ("cert", "key", "pfx", "roots")
 _NUMBERS = ("port", "interval_s")
+_OF_BOARDS = ("wifi", "ntp", "led", "watchdog_s", "symmetric_key", "model_id")  # what only a board reads
+_MAX_TEXT = 4096
 _TEXTS = ("id_scope", "registration_id", "provisioning_host", "hub", "device_id", *_PATHS)
 _ENVIRONMENT = {"id_scope": "DPS_IDSCOPE", "provisioning_host": "DPS_HOST", "registration_id": "DPS_REGISTRATION_ID"}
 
@@ -54,7 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"DPS endpoint (environment DPS_HOST; default {GLOBAL_HOST}; "
         "China: global.azure-devices-provisioning.cn, US Government: ….us, an emulator: localhost)",
     )
-    group.add_argument("--port", type=int, metavar="N", help="MQTT port of DPS and hub (default 8883)")
+    group.add_argument(
+        "--port", type=number(1, 65535, int), metavar="N", help="MQTT port of DPS and hub (default 8883)"
+    )
     group.add_argument("--pfx", metavar="FILE", help="certificate, chain and key in one PFX file")
     group.add_argument(
         "--password-file",
@@ -94,21 +100,45 @@ def _from_file(name: str | None) -> dict[str, Any]:
     if name is None and not path.exists():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The settings file {path} cannot be read: {reason(error)}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"The settings file {path} is not JSON: {error}.") from None
     if not isinstance(values, dict):
         raise UserError(f'The settings file {path} must be a JSON object, as in {{"id_scope": "0ne…"}}.')
-    known: dict[str, Any] = {}
-    for key, value in values.items():
-        if key in _TEXTS and isinstance(value, str):
-            known[key] = str(path.parent / value) if key in _PATHS else value
-        elif key in _NUMBERS and isinstance(value, int | float) and not isinstance(value, bool):
-            known[key] = value
-        elif key in _TEXTS or key in _NUMBERS:
+    return {key: _checked(path, key, value) for key, value in values.items() if key not in _OF_BOARDS}
+
+
+def _checked(path: Path, key: str, value: Any) -> Any:
+    """One value of the file. Raises UserError when it is of the wrong kind or nobody knows the key."""
+    if key in _TEXTS:
+        if not isinstance(value, str) or not value.isprintable() or len(value) > _MAX_TEXT:
+            raise UserError(f"{path}: {key} must be a text, not {json.dumps(value)[:80]}.")
+        return str(path.parent / value) if key in _PATHS else value
+    if key == "port":
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
+            raise UserError(f"{path}: port must be a number from 1 to 65535, not {json.dumps(value)[:80]}.")
+        return value
+    if key == "interval_s":
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 86400:
             raise UserError(
-                f"{path}: {key} must be {'a text' if key in _TEXTS else 'a number'}, not {json.dumps(value)}."
+                f"{path}: interval_s must be a number of seconds up to 86400, not {json.dumps(value)[:80]}."
             )
-    return known
+        return value
+    raise UserError(f"{path}: {key} is not a setting.", f"There are {', '.join((*_TEXTS, *_NUMBERS, *_OF_BOARDS))}.")
+
+
+def number(low: float, high: float, kind: type[int] | type[float] = float) -> Callable[[str], float]:
+    """An argparse type: a number from low to high."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+        return value
+
+    return parse

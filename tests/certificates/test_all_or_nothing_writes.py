@@ -162,6 +162,6 @@ def test_somebody_elses_file_that_appears_meanwhile_survives(tmp_path: Path, mon
 
 def test_a_directory_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "b.key").mkdir()
-    with pytest.raises(UserError, match=r"b\.key cannot be read: Is a directory"):
+    with pytest.raises(UserError, match=r"b\.key is not a file"):
         store.write(three(tmp_path), force=True)
     assert tree(tmp_path) == {}

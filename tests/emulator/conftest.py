@@ -59,7 +59,6 @@ class Bench:
             "signing_certificates": (),
             "enabled": True,
             "hubs": (),
-            "initial_twin": None,
             "created": now,
             "updated": now,
         }

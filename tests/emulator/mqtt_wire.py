@@ -64,11 +64,12 @@ def connect(
     password: bytes | None = None,
     will: tuple[str, bytes] | None = None,
     will_qos: int = 0,
+    will_retain: bool = False,
 ) -> bytes:
     flags = (0x02 if clean else 0) | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
     body = b""
     if will is not None:
-        flags |= 0x04 | will_qos << 3
+        flags |= 0x04 | will_qos << 3 | will_retain << 5
         body += text(will[0]) + text(will[1])
     body += text(username) if username is not None else b""
     body += text(password) if password is not None else b""

@@ -96,6 +96,15 @@ def test_a_bad_body(bench, body, message):
     assert bench.reason("refused", "400004") == "docs/protocol.md §1.4"
 
 
+def test_a_certificate_request_is_not_silently_ignored(bench):
+    """The device would take its old certificate for the one it asked for."""
+    topic, answer = refused(bench, bench.certificates.device, body=b'{"registrationId":"mydevice001","csr":"MIIB"}')
+    assert "/res/400/" in topic
+    check_error(answer, 400004, "Invalid request body")
+    assert bench.reason("refused", "this emulator issues none") == "docs/protocol.md §6.1"
+    assert "/res/202/" in refused(bench, bench.certificates.device, body=b'{"csr":null}')[0]
+
+
 @pytest.mark.parametrize("registration_id", ["bad id", "-begins-wrongly", "ends.", "ümlaut", "x" * 129])
 def test_an_impossible_registration_id(bench, registration_id):
     topic, answer = refused(bench, bench.certificates.device, registration_id)
@@ -148,6 +157,15 @@ def test_a_username_that_is_almost_right(bench, tail):
     assert bench.reason("refused", "without a ? before api-version") == "docs/protocol.md §1.2"
 
 
+def test_a_letter_that_only_unicode_lower_cases_is_another(bench):
+    """U+212A KELVIN SIGN is no k: ids are ASCII (docs/protocol.md §1.2)."""
+    with bench.wire(bench.certificates.device) as wire:
+        assert wire.open("\u212a1", dps_username("k1")) == 5
+    topic, answer = refused(bench, None, "k1", body='{"registrationId":"\u212a1"}'.encode())
+    assert "/res/400/" in topic
+    check_error(answer, 400004, "Invalid RegistrationId")
+
+
 def test_the_client_id_may_differ_in_case(bench):
     with bench.wire(bench.certificates.device) as wire:
         assert wire.open("MyDevice001", dps_username("mydevice001")) == 0
@@ -159,6 +177,7 @@ def test_the_client_id_may_differ_in_case(bench):
         "$dps/registrations/PUT/iotdps-register/?rid=1",
         "$dps/registrations/PUT/iotdps-register/?$rid=",
         "$dps/registrations/PUT/iotdps-register/",
+        "$dps/registrations/PUT/iotdps-register/?a$rid=1",
         "$dps/registrations/PUT/something/?$rid=1",
         "devices/mydevice001/messages/events/",
         "x",

@@ -18,6 +18,7 @@ from .mqtt_wire import (
     Packet,
     connect,
     dps_username,
+    hub_username,
     packet,
     publish,
     subscribe,
@@ -183,12 +184,20 @@ def test_registering_again_does_not_enable_a_disabled_device(provisioned):
     assert not registry.device("localhost", "mydevice001").enabled
 
 
-def test_an_individual_enrollment_may_give_another_device_id(bench):
+def enroll_individually(bench, credential, registration_id, device_id):
     now = datetime.now(UTC)
-    leaf = bench.certificates.device.certificate.public_bytes(Encoding.DER)
+    leaf = credential.certificate.public_bytes(Encoding.DER)
     bench.emulator.registry.put_enrollment(
-        IndividualEnrollment("mydevice001", "machine-7", (leaf,), True, (), None, now, now)
+        IndividualEnrollment(registration_id, device_id, (leaf,), True, (), now, now)
     )
+
+
+def identities(bench):
+    return [(device.hub, device.device_id) for device in bench.emulator.registry.devices()]
+
+
+def test_an_individual_enrollment_may_give_another_device_id(bench):
+    enroll_individually(bench, bench.certificates.device, "mydevice001", "machine-7")
     state = bench.provision()["registrationState"]
     assert (state["registrationId"], state["deviceId"]) == ("mydevice001", "machine-7")
     with bench.on_hub(device_id="machine-7"):
@@ -205,6 +214,78 @@ def test_a_device_stays_on_its_hub_and_moves_when_it_must(start):
         assert (state["assignedHub"], state["substatus"]) == (other, "deviceDataMigrated")
         assert bench.emulator.registry.device(first, "mydevice001") is None
         assert bench.emulator.registry.device(other, "mydevice001") is not None
+
+
+def test_a_device_that_was_refused_in_between_still_leaves_no_identity_behind(start):
+    """The record of a refused device forgot the hub, and the old identity let the device in for ever."""
+    with start(hubs=("north", "south")) as bench:
+        first = bench.provision()["registrationState"]["assignedHub"]
+        other = "south" if first == "north" else "north"
+        for refusal in ({"enabled": False}, {"hubs": ("elsewhere",)}):
+            bench.enroll(**refusal)
+            answer = bench.provision()
+            assert answer["status"] != "assigned"
+            assert not {"assignedHub", "deviceId"} & answer["registrationState"].keys()
+            assert identities(bench) == [(first, "mydevice001")], "a refusal takes nothing away (§2.6)"
+        bench.enroll(hubs=(other,))
+        state = bench.provision()["registrationState"]
+        assert (state["assignedHub"], state["substatus"]) == (other, "deviceDataMigrated")
+        assert identities(bench) == [(other, "mydevice001")]
+
+
+def test_a_registration_id_in_another_case_is_the_same_device(provisioned):
+    """Two identities let the old leaf in beside the new one."""
+    state = provisioned.provision(provisioned.certificates.renewed, "MYDEVICE001")["registrationState"]
+    assert (state["registrationId"], state["deviceId"]) == ("mydevice001", "mydevice001")
+    assert identities(provisioned) == [("localhost", "mydevice001")]
+    with provisioned.wire(provisioned.certificates.device) as wire:
+        assert wire.open("mydevice001", hub_username("mydevice001")) == 5
+
+
+def test_a_device_whose_device_id_changes_leaves_no_identity_behind(bench):
+    for device_id in ("machine-7", "machine-8"):
+        enroll_individually(bench, bench.certificates.device, "mydevice001", device_id)
+        assert bench.provision()["registrationState"]["deviceId"] == device_id
+        assert identities(bench) == [("localhost", device_id)]
+
+
+def test_an_identity_that_two_enrollments_give_is_told_to_change_hands(bench):
+    enroll_individually(bench, bench.certificates.device, "mydevice001", "machine")
+    enroll_individually(bench, bench.certificates.other, "mydevice002", "machine")
+    bench.provision()
+    bench.provision(bench.certificates.other, "mydevice002")
+    event = bench.emulator.events.wait_for(lambda e: "belongs to registration 'mydevice002'" in e.text)
+    assert (event.kind, event.device_id, event.section) == ("emulator", "machine", "docs/protocol.md §2.1")
+    assert "was 'mydevice001'" in event.text
+    # The first has none now: its next move must not take the second's away.
+    former = bench.emulator.registry.registration("mydevice001")
+    assert (former.status, former.assigned_hub, former.device_id) == ("unassigned", "", "")
+    enroll_individually(bench, bench.certificates.device, "mydevice001", "machine-7")
+    bench.provision()
+    assert sorted(identities(bench)) == [("localhost", "machine"), ("localhost", "machine-7")]
+    with bench.on_hub(bench.certificates.other, "machine"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("query", "echoed"),
+    [("$rid=a%20b", "a%20b"), ("%24rid=7", "7"), ("a$rid=x&$rid=7", "7"), ("x=1&$rid=7&y=2", "7"), ("$rid=a=b", "a=b")],
+)
+def test_rid_is_found_by_its_key_and_echoed_as_it_was_sent(bench, query, echoed):
+    with subscribed(bench) as wire:
+        topic = wire.request(f"$dps/registrations/PUT/iotdps-register/?{query}")[0]
+        assert topic == f"$dps/registrations/res/202/?$rid={echoed}&retry-after=1"
+
+
+def test_connections_that_say_the_same_id_do_not_disturb_each_other(bench):
+    """Nobody has proved anything at CONNECT: a stranger without certificate must not throw the real device out."""
+    with subscribed(bench) as wire:
+        operation_id = wire.request(REGISTER)[1]["operationId"]
+        with bench.wire() as stranger:
+            assert stranger.open("mydevice001", dps_username("mydevice001", "0ne11111111")) == 0
+            assert wire.request(POLL.format(rid=2, operation_id=operation_id))[1]["status"] == "assigned"
+            stranger.send(PINGREQ)
+            assert stranger.receive().type == 13
 
 
 def test_a_device_that_has_no_ear_for_100_answers_is_dropped(bench):

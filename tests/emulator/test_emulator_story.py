@@ -18,4 +18,4 @@ def test_a_device_is_assigned_and_its_telemetry_arrives(bench):
     event = bench.emulator.events.wait_for(lambda e: e.kind == "telemetry")
     assert event.detail["payload"] == '{"temperature":21}'
     assert event.detail["properties"]["temperatureAlert"] == "false"
-    assert event.detail["properties"]["$.ct"] == "application/json"
+    assert event.detail["system"]["$.ct"] == "application/json"

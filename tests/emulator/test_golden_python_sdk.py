@@ -69,10 +69,10 @@ def test_the_recorded_telemetry_arrives(bench, pydev):
             wire.send(data)
             assert wire.receive().type == expected
     detail = bench.emulator.events.wait_for(lambda e: e.kind == "telemetry").detail
-    properties = detail["properties"]
-    assert properties["$.mid"].startswith("mid-")
-    assert properties["$.cid"] == "cid/1 &="
-    assert properties["$.uid"] == "user one"
-    assert properties["$.ct"] == "application/json"
+    system = detail["system"]
+    assert system["$.mid"].startswith("mid-")
+    assert system["$.cid"] == "cid/1 &="
+    assert system["$.uid"] == "user one"
+    assert system["$.ct"] == "application/json"
     assert '"temperature": 21.5' in detail["payload"]
     bench.emulator.events.wait_for(lambda e: e.kind == "telemetry" and e.detail["payload"].startswith("plain "))

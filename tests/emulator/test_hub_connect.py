@@ -107,6 +107,11 @@ def test_a_will_must_be_telemetry(provisioned, topic):
     assert provisioned.reason("refused", f"the will is a PUBLISH to '{topic}'") == "docs/protocol.md §3.9"
 
 
+def test_a_will_of_qos_2_is_refused(provisioned):
+    refuse(provisioned, provisioned.certificates.device, will=("devices/mydevice001/messages/events/", b""), will_qos=2)
+    assert provisioned.reason("refused", "the will has QoS 2") == "docs/protocol.md §3.4"
+
+
 def test_connack_5_arrives_although_more_was_sent(provisioned):
     """A socket closed with unread bytes resets the connection, and the refusal could be lost with it."""
     with provisioned.wire(provisioned.certificates.other) as wire:

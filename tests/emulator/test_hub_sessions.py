@@ -1,10 +1,15 @@
 """Pins what a session outlives: session present, take-over, keep-alive, a client that does not read."""
 
+import asyncio
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from azureiot_tools.emulator.mqtt.connection import Limits
+from azureiot_tools.emulator.dps import Dps
+from azureiot_tools.emulator.mqtt.connection import Connection, Limits
+from azureiot_tools.emulator.peer import Peer
+from azureiot_tools.emulator.registry import Registry
 
-from .mqtt_wire import DISCONNECT, PINGREQ, POLL, RESPONSES, dps_username, hub_username, publish, subscribe
+from .mqtt_wire import DISCONNECT, PINGREQ, POLL, RESPONSES, connect, dps_username, hub_username, publish, subscribe
 
 EVENTS = "devices/mydevice001/messages/events/"
 
@@ -109,6 +114,28 @@ def test_any_packet_keeps_alive(start):
                 raise AssertionError("nothing else was to come")
 
 
+def test_bytes_that_complete_no_packet_keep_nothing_alive(start):
+    """MQTT 3.1.1 §3.1.2.10 counts packets; a byte now and then inside one PUBLISH held a connection for ever."""
+    with start(limits=Limits(keep_alive_factor=0.3)) as bench:
+        bench.provision()
+        with bench.on_hub(keep_alive_s=1) as wire:
+            wire.socket.settimeout(0.05)
+
+            def ended_after(byte):
+                try:
+                    wire.send(bytes((byte,)))
+                    return wire.closed()
+                except TimeoutError:
+                    return False
+                except OSError:
+                    return True
+
+            assert any(ended_after(byte) for byte in publish(EVENTS, b"x" * 50)), (
+                "5 s of dripping, where 0.3 s are silence"
+            )
+        assert bench.reason("dropped", "nothing came for 0.3 s") == "docs/protocol.md §3.3"
+
+
 # A poll whose answer is as long as itself, for DPS echoes $rid: few packets fill the buffers between client and server.
 LONG_POLL = publish(POLL.format(rid="r" * 60_000, operation_id="unknown"), qos=0)
 
@@ -128,6 +155,55 @@ def deaf_client(bench):
         except OSError:  # nothing more is taken, or the server has closed
             pass
         yield wire, sent_bytes
+
+
+def test_the_silence_of_a_client_that_is_not_read_from_is_not_watched(monkeypatch):
+    """It was, every 10 ms for as long as the client was slow."""
+    looks = []
+    check_silence = Connection._check_silence
+    monkeypatch.setattr(Connection, "_check_silence", lambda self: looks.append(1) or check_silence(self))
+
+    async def scenario():
+        closed = asyncio.Event()
+        told = []
+        transport = ScriptedTransport(closed)
+        service = Dps(
+            Registry(None),
+            None,
+            None,
+            lambda: datetime.now(UTC),
+            id_scope="0ne00000000",
+            hubs=(),
+            retry_after_s=1,
+            assigning_steps=1,
+        )
+        connection = Connection(lambda *_: service, lambda *said: told.append(said[2]), Limits(keep_alive_factor=0.02))
+        connection.connection_made(transport)
+        connection.data_received(connect("mydevice001", dps_username("mydevice001"), keep_alive_s=1))
+        connection.pause_writing()
+        await asyncio.sleep(0.2)  # ten times what the client may be silent
+        assert (len(looks), closed.is_set()) == (2, False), "at CONNECT, and once when the time was up"
+        connection.resume_writing()
+        await asyncio.wait_for(closed.wait(), 5)
+        assert told[-1].startswith("nothing came for 0.02 s")
+
+    asyncio.run(scenario())
+
+
+class ScriptedTransport:
+    def __init__(self, closed):
+        self.closed = closed
+
+    def get_extra_info(self, _):
+        return Peer("127.0.0.1:1")
+
+    def write(self, _):
+        pass
+
+    pause_reading = resume_reading = lambda self: None
+
+    def close(self):
+        self.closed.set()
 
 
 def test_a_client_that_does_not_read_is_not_read_from_and_then_dropped(start):

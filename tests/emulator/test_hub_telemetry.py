@@ -19,8 +19,8 @@ def sent(bench, topic, payload=b"x", qos=1, **options):
 
 
 def bag_of(detail):
-    """The device's own properties, without the hub's stamps."""
-    return {k: v for k, v in detail["properties"].items() if not k.startswith("iothub-") or k == "iothub-MessageType"}
+    """All that the device wrote, without the hub's stamps."""
+    return detail["properties"] | {name: value for name, value in detail["system"].items() if name.startswith("$.")}
 
 
 def stored_messages(emulator, count):
@@ -65,7 +65,7 @@ def test_the_hubs_stamps(start):
             wire.send(publish(EVENTS + "/$.sub=thermostat&iothub-connection-device-id=forged"))
             assert wire.receive().type == 4
         detail = bench.emulator.events.wait_for(lambda e: e.kind == "telemetry").detail
-        stamps = detail["properties"]
+        stamps = detail["system"]
         identity = bench.emulator.registry.device("localhost", "mydevice001")
         assert stamps["iothub-connection-device-id"] == "mydevice001"
         assert stamps["iothub-connection-auth-generation-id"] == identity.generation_id
@@ -76,6 +76,7 @@ def test_the_hubs_stamps(start):
             "acceptingIpFilterRule": None,
         }
         assert stamps["iothub-enqueuedtime"] == detail["enqueuedTimeUtc"]
+        assert detail["properties"] == {"iothub-connection-device-id": "forged"}, "told apart from the stamps"
         assert (stamps["dt-dataschema"], stamps["dt-subject"]) == ("dtmi:a;b;1", "thermostat")
 
 
@@ -104,6 +105,13 @@ def test_a_will_is_delivered_when_the_device_just_goes(provisioned):
     detail = provisioned.emulator.events.wait_for(lambda e: e.kind == "telemetry").detail
     assert detail["payload"] == "gone"
     assert bag_of(detail) == {"a": "1", "iothub-MessageType": "Will"}
+
+
+def test_a_wills_retain_becomes_a_property_too(provisioned):
+    with provisioned.on_hub(will=(EVENTS + "/", b"gone"), will_retain=True):
+        pass
+    detail = provisioned.emulator.events.wait_for(lambda e: e.kind == "telemetry").detail
+    assert bag_of(detail) == {"mqtt-retain": "true", "iothub-MessageType": "Will"}
 
 
 def test_a_will_is_forgotten_when_the_device_says_goodbye(provisioned):

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from azureiot_tools.emulator.dps import Dps, is_username
 from azureiot_tools.emulator.events import Events
-from azureiot_tools.emulator.hub import Hub, TelemetryLog
+from azureiot_tools.emulator.hub import Hub
+from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
-from azureiot_tools.emulator.mqtt.session import Peer
+from azureiot_tools.emulator.peer import Peer
 from azureiot_tools.emulator.registry import DeviceIdentity, Registry
+from azureiot_tools.emulator.telemetry_log import TelemetryLog
 
 from .mqtt_wire import (
     DISCONNECT,
@@ -95,11 +97,18 @@ async def converse(chunks):
     registry, events = Registry(None, lambda: NOW), Events(lambda: NOW)
     thumbprint = hashlib.sha256(LEAF).hexdigest().upper()
     registry.put_device(DeviceIdentity("localhost", "dev", "1", True, (thumbprint,), NOW, NOW))
-    telemetry = TelemetryLog(registry)
+    telemetry, identities = TelemetryLog(registry, events), Identities(registry, lambda: NOW)
     dps = Dps(
-        registry, events, lambda: NOW, id_scope="0ne00000000", hubs=("localhost",), retry_after_s=3, assigning_steps=1
+        registry,
+        identities,
+        events,
+        lambda: NOW,
+        id_scope="0ne00000000",
+        hubs=("localhost",),
+        retry_after_s=3,
+        assigning_steps=1,
     )
-    hub = Hub("localhost", registry, events, telemetry, lambda: NOW)
+    hub = Hub("localhost", registry, identities, events, telemetry, lambda: NOW)
     transport = Transport()
     connection = Connection(
         lambda _, asked: dps if is_username(asked.username or "") else hub, events.publish, Limits()

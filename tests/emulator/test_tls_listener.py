@@ -4,9 +4,14 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from OpenSSL import SSL
 
 from azureiot_tools.certificates import authority
@@ -31,18 +36,76 @@ def only(context, version):
     return context
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_the_whole_chain_arrives_leaf_first(bench, version):
+# The name of a hub's device endpoint, where alone there is TLS 1.3 (docs/protocol.md §4.6).
+DEVICE_ENDPOINT = "contoso.device.azure-devices.net"
+
+
+@pytest.fixture
+def contoso(start):
+    with start(hubs=("contoso.azure-devices.net",), server_names=(DEVICE_ENDPOINT,)) as bench:
+        yield bench
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("localhost", ssl.TLSVersion.TLSv1_2), (DEVICE_ENDPOINT, ssl.TLSVersion.TLSv1_3)]
+)
+def test_the_whole_chain_arrives_leaf_first(contoso, name, version):
     """Without the intermediate DPS could not find the enrollment group."""
+    bench = contoso
     context = only(tls_context(bench.emulator.ca_path, bench.certificates.device), version)
     for _ in range(2):  # the second handshake must not be a resumed one, which has no intermediates
-        with Wire(bench.emulator.mqtt_port, context) as wire:
+        with Wire(bench.emulator.mqtt_port, context, name) as wire:
             assert wire.socket.version() == version.name.replace("_", ".")
             assert wire.socket.session_reused is False
             assert wire.open("mydevice001", dps_username("mydevice001")) == 0
             wire.send(b"\x82\x1d\0\5" + b"\0\x18$dps/registrations/res/#\1")
             assert wire.receive().type == 9
             assert "/res/202/" in wire.request("$dps/registrations/PUT/iotdps-register/?$rid=1")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [
+        ("localhost", "TLSv1.2"),
+        ("127.0.0.1", "TLSv1.2"),
+        ("contoso.azure-devices.net", "TLSv1.2"),
+        (DEVICE_ENDPOINT, "TLSv1.3"),
+        (DEVICE_ENDPOINT.upper(), "TLSv1.3"),
+    ],
+)
+def test_tls_1_3_is_for_device_endpoints_alone(contoso, name, version):
+    """Azure's DPS and classic endpoints have 1.2 only (docs/protocol.md §4.1): what needs 1.3 must fail here too."""
+    context = tls_context(contoso.emulator.ca_path)
+    with Wire(contoso.emulator.mqtt_port, context, name) as wire:
+        assert wire.socket.version() == version
+
+
+def test_a_device_endpoint_speaks_tls_1_2_too(contoso):
+    context = only(tls_context(contoso.emulator.ca_path), ssl.TLSVersion.TLSv1_2)
+    with Wire(contoso.emulator.mqtt_port, context, DEVICE_ENDPOINT) as wire:
+        assert wire.socket.version() == "TLSv1.2"
+
+
+def test_a_client_that_wants_tls_1_3_elsewhere(contoso):
+    context = only(tls_context(contoso.emulator.ca_path), ssl.TLSVersion.TLSv1_3)
+    with pytest.raises(ssl.SSLError):
+        Wire(contoso.emulator.mqtt_port, context, "contoso.azure-devices.net")
+    tls_event(contoso, "the client speaks neither TLS 1.2 nor")
+
+
+def test_a_client_hello_may_come_byte_by_byte(contoso):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = tls_context(contoso.emulator.ca_path).wrap_bio(incoming, outgoing, server_hostname=DEVICE_ENDPOINT)
+    with plain(contoso) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while client.version() != "TLSv1.3":
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                break
+            for byte in outgoing.read():
+                raw.sendall(bytes((byte,)))
+            incoming.write(raw.recv(100_000))
+    assert client.version() == "TLSv1.3"
 
 
 def test_no_session_ticket_is_given_out(bench):
@@ -79,7 +142,7 @@ def test_openssl_finds_the_server_in_order_and_is_asked_for_a_certificate(bench)
 def test_the_server_name_is_told(bench):
     with bench.wire() as wire:
         assert wire.open("mydevice001", dps_username("mydevice001")) == 0
-    bench.reason("connected", "TLSv1.3, server name localhost, keep-alive 60 s")
+    bench.reason("connected", "TLSv1.2, server name localhost, keep-alive 60 s")
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
@@ -145,23 +208,43 @@ def test_tls_before_1_2(bench):
         client.set_connect_state()
         with pytest.raises(SSL.Error):
             client.do_handshake()
-    tls_event(bench, "the client speaks only TLS versions before 1.2")
+    tls_event(bench, "the client speaks neither TLS 1.2 nor")
 
 
-@pytest.mark.parametrize(
-    "cipher",
-    [
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-AES128-SHA256",
-        "ECDHE-ECDSA-AES256-SHA384",
-    ],
-)
+SUITES = [
+    f"ECDHE-{key}-{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA256", "AES256-SHA384")
+]
+
+
+@pytest.mark.parametrize("cipher", SUITES)
 def test_azures_cipher_suites_are_offered(bench, cipher):
     context = only(tls_context(bench.emulator.ca_path), ssl.TLSVersion.TLSv1_2)
     context.set_ciphers(cipher)
     with Wire(bench.emulator.mqtt_port, context) as wire:
         assert wire.socket.cipher()[0] == cipher
+
+
+def test_only_a_client_of_ecdsa_alone_is_shown_the_ecc_certificate(bench):
+    """docs/protocol.md §4.2: a device must be able to check what Azure would show it."""
+    for ciphers, key in (
+        (":".join(SUITES), RSAPublicKey),
+        (":".join(reversed(SUITES)), RSAPublicKey),
+        (":".join(SUITES[:4]), EllipticCurvePublicKey),
+    ):
+        context = only(tls_context(bench.emulator.ca_path), ssl.TLSVersion.TLSv1_2)
+        context.set_ciphers(ciphers)
+        with Wire(bench.emulator.mqtt_port, context) as wire:
+            certificate = x509.load_der_x509_certificate(wire.socket.getpeercert(binary_form=True))
+            assert isinstance(certificate.public_key(), key)
+
+
+def test_the_tls_layer_knows_no_mqtt():
+    """HTTPS and WebSocket will stand on it too."""
+    code = "import sys, azureiot_tools.emulator.tls; print([name for name in sys.modules if '.mqtt' in name])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-SHA", "DHE-RSA-AES128-SHA256"])
@@ -226,4 +309,5 @@ def test_the_server_key_is_readable_by_its_owner_only(bench):
     assert {path.name: path.stat().st_mode & 0o777 for path in directory.glob("*.key")} == {
         "emulator-ca.key": 0o600,
         "server.key": 0o600,
+        "server-rsa.key": 0o600,
     }

@@ -52,13 +52,13 @@ def upload(registry: Registry, name: str, ca: Credential | x509.Certificate, *, 
 def enroll_group(
     registry: Registry, id: str, *ca_names: str, signing: tuple[bytes, ...] = (), enabled: bool = True
 ) -> None:
-    registry.put_group(EnrollmentGroup(id, ca_names, signing, enabled, (), None, NOW, NOW))
+    registry.put_group(EnrollmentGroup(id, ca_names, signing, enabled, (), NOW, NOW))
 
 
 def enroll_device(
     registry: Registry, registration_id: str, *leaves: bytes, device_id: str | None = None, enabled: bool = True
 ) -> None:
-    registry.put_enrollment(IndividualEnrollment(registration_id, device_id, leaves, enabled, (), None, NOW, NOW))
+    registry.put_enrollment(IndividualEnrollment(registration_id, device_id, leaves, enabled, (), NOW, NOW))
 
 
 class Clock:
@@ -99,11 +99,12 @@ class Api:
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """body: JSON-able, or bytes as they are. A JSON body has its content type unless headers say otherwise."""
+        """body: JSON-able, or bytes as they are. Not of bytes, the content type is JSON unless headers tell."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            if body is not None and not isinstance(body, bytes):
-                body, headers = json.dumps(body), {"Content-Type": "application/json", **(headers or {})}
+            if not isinstance(body, bytes) and (body is not None or method == "POST"):
+                headers = {"Content-Type": "application/json", **(headers or {})}
+                body = None if body is None else json.dumps(body)
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())

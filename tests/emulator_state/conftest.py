@@ -13,6 +13,7 @@ from azureiot_tools.certificates.authority import create_intermediate, create_ro
 from azureiot_tools.commands import monitor, service
 from azureiot_tools.emulator import rest
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.registry import Registry
 
 from .bench import HUBS, NOW, Api, Clock, Pki, serving
@@ -46,10 +47,10 @@ def api(registry: Registry, request: pytest.FixtureRequest) -> Iterator[Api]:
     port_known: list[int] = []
 
     def hosts() -> set[str]:
-        return {f"{name}:{port_known[0]}" for name in ("localhost", "127.0.0.1", "[::1]")}
+        return {f"{name}:{port_known[0]}" for name in ("localhost", "127.0.0.1")}
 
     def make() -> web.Application:
-        return rest.build(registry, events, hubs=HUBS, now=clock, allowed_hosts=hosts)
+        return rest.build(registry, events, Identities(registry, clock), hubs=HUBS, now=clock, allowed_hosts=hosts)
 
     with serving(make, getattr(request, "param", 1.0)) as (port, loop, stop):
         port_known.append(port)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -24,12 +26,16 @@ def forge(
     ca: bool | None = None,
     path_length: int | None = None,
     may_sign: bool | None = None,
-    key: ec.EllipticCurvePrivateKey | None = None,
+    key: Any = None,
     starts: datetime | None = None,
     ends: datetime | None = None,
     issuer_name: x509.Name | None = None,
+    critical: Sequence[x509.ExtensionType] = (),
 ) -> Credential:
-    """A certificate signed by the issuer's key, self-signed without one. ca, may_sign None: without that extension."""
+    """A certificate signed by the issuer's key, self-signed without one.
+
+    ca, may_sign: None leaves that extension out. critical: further extensions.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = name(*common_names)
     builder = x509.CertificateBuilder(
@@ -46,4 +52,6 @@ def forge(
         builder = builder.add_extension(
             x509.KeyUsage(True, False, False, False, False, may_sign, False, False, False), critical=True
         )
+    for extension in critical:
+        builder = builder.add_extension(extension, critical=True)
     return Credential(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)

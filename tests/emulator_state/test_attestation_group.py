@@ -195,7 +195,7 @@ def test_an_expired_root_does_not_matter_above_the_verified_ca(registry: Registr
 
 def test_a_root_renewed_under_its_key_replaces_the_expired_one(registry: Registry) -> None:
     old = forge(None, "Root", ca=True, ends=NOW - timedelta(days=1), starts=NOW - timedelta(days=9))
-    new = forge(None, "Root", ca=True, key=old.key)  # pyright: ignore[reportArgumentType]
+    new = forge(None, "Root", ca=True, key=old.key)
     leaf = forge(old, "mydevice001")
     upload(registry, "a-old", old)
     upload(registry, "b-new", new)
@@ -206,8 +206,8 @@ def test_a_root_renewed_under_its_key_replaces_the_expired_one(registry: Registr
 def test_cas_that_sign_each_other_end_the_walk(registry: Registry) -> None:
     first = forge(None, "First", ca=True)
     second = forge(None, "Second", ca=True)
-    first_by_second = forge(second, "First", ca=True, key=first.key)  # pyright: ignore[reportArgumentType]
-    second_by_first = forge(first, "Second", ca=True, key=second.key)  # pyright: ignore[reportArgumentType]
+    first_by_second = forge(second, "First", ca=True, key=first.key)
+    second_by_first = forge(first, "Second", ca=True, key=second.key)
     leaf = forge(first_by_second, "mydevice001")
     refused = refusal(registry, der(leaf), der(first_by_second), der(second_by_first))
     assert refused.message == CA_NOT_FOUND

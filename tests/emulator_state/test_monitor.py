@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from azureiot_tools import cli
+from azureiot_tools.emulator.azure_json import telemetry_body
 from azureiot_tools.emulator.registry import Telemetry
 from azureiot_tools.service import ServiceClient
 
@@ -35,7 +36,7 @@ def arrive(
         {"$.ct": "application/json", **STAMPS},
         NOW,
     )
-    api.publish("telemetry", device_id, "telemetry", **message.as_json())
+    api.publish("telemetry", device_id, "telemetry", **telemetry_body(message))
 
 
 @pytest.fixture
@@ -129,6 +130,14 @@ def test_a_device_cannot_steer_the_terminal(api: Api, monitor: Callable[..., tup
     assert r"\x1b[2J\r\nforged" in out
     assert r"properties: a\x1b=b\x07  bare" in out
     assert "\x1b" not in out
+
+
+def test_a_device_cannot_forge_a_stamp(api: Api, monitor: Callable[..., tuple[str, str]]) -> None:
+    arrive(api, properties={"iothub-connection-module-id": "forged", "dt-subject": "forged"})
+    out, _ = monitor("--from-start", "--count", "1")
+    assert "    properties: iothub-connection-module-id=forged  dt-subject=forged\n" in out
+    (stamps,) = [line for line in out.splitlines() if "hub's stamps" in line]
+    assert "forged" not in stamps
 
 
 def test_lost_messages_are_mentioned(api: Api, monitor: Callable[..., tuple[str, str]]) -> None:

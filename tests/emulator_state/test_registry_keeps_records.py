@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -21,16 +25,13 @@ from azureiot_tools.emulator.registry import (
     Registration,
     Registry,
     Telemetry,
-    utc_text,
 )
 
 from .bench import NOW
 
 CA = CaCertificate("root", b"\x30\x00\xff", True, "C0DE", NOW, NOW + timedelta(microseconds=7))
-GROUP = EnrollmentGroup(
-    "group", ("root", "next"), (b"\x00\x01", b"\xff"), False, ("localhost",), {"tags": {"a": [1]}}, NOW, NOW
-)
-ENROLLMENT = IndividualEnrollment("MyDevice", None, (b"leaf",), True, (), None, NOW, NOW)
+GROUP = EnrollmentGroup("group", ("root", "next"), (b"\x00\x01", b"\xff"), False, ("localhost",), NOW, NOW)
+ENROLLMENT = IndividualEnrollment("MyDevice", None, (b"leaf",), True, (), NOW, NOW)
 REGISTRATION = Registration(
     "MyDevice",
     "MyDevice",
@@ -146,6 +147,30 @@ def test_only_the_newest_telemetry_is_kept(registry: Registry, monkeypatch: pyte
     assert [one.sequence for one in registry.telemetry()] == [7, 8, 9]
 
 
+def test_the_kept_telemetry_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,000 messages with a full property bag each are a hundred MB and more."""
+    monkeypatch.setattr(registry_module, "TELEMETRY_KEPT_BYTES", 10_000)
+    path = tmp_path / "state.db"
+    registry = Registry(path, lambda: NOW)
+    for _ in range(3):
+        registry.add_telemetry([replace(MESSAGE, payload=b"x" * 3_000), replace(MESSAGE, properties={"x" * 3_000: ""})])
+    assert [one.sequence for one in registry.telemetry()] == [4, 5, 6]
+    registry.close()
+    registry = Registry(path, lambda: NOW)
+    registry.add_telemetry([replace(MESSAGE, system={"x": "x" * 3_000})])
+    assert [one.sequence for one in registry.telemetry()] == [5, 6, 7]
+    registry.add_telemetry([MESSAGE])
+    assert [one.sequence for one in registry.telemetry()] == [5, 6, 7, 8]
+    registry.close()
+
+
+def test_an_answer_is_bounded_in_bytes_but_never_empty_for_that(registry: Registry) -> None:
+    registry.add_telemetry([replace(MESSAGE, payload=b"x" * 1_000)] * 4)
+    assert [one.sequence for one in registry.telemetry(most_bytes=2_500)] == [1, 2]
+    assert [one.sequence for one in registry.telemetry(after=2, most_bytes=10)] == [3]
+    assert [one.sequence for one in registry.telemetry(limit=1, most_bytes=2_500)] == [1]
+
+
 def test_sequences_go_on_after_reopening(tmp_path: Path) -> None:
     for expected in ([1], [1, 2]):
         registry = Registry(tmp_path / "state.db", lambda: NOW)
@@ -160,6 +185,65 @@ def test_a_failed_batch_leaves_nothing(registry: Registry) -> None:
     assert registry.telemetry() == []
     registry.add_telemetry([MESSAGE])
     assert [one.sequence for one in registry.telemetry()] == [1]
+
+
+class _FailingCommits(sqlite3.Connection):
+    """A disk that is full for one commit: SQLite rolls some transactions back by itself and leaves others open."""
+
+    failures: ClassVar[list[bool]] = []
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT" and self.failures:
+            if self.failures.pop():
+                super().execute("ROLLBACK")
+            raise sqlite3.OperationalError("database or disk is full")
+        return super().execute(sql, *values)
+
+
+@pytest.mark.parametrize("rolled_back", [True, False])
+def test_a_failed_commit_does_not_wedge_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rolled_back: bool
+) -> None:
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **more: connect(*given, factory=_FailingCommits, **more))
+    registry = Registry(tmp_path / "state.db", lambda: NOW)
+    monkeypatch.setattr(_FailingCommits, "failures", [rolled_back])
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        registry.add_telemetry([MESSAGE])
+    registry.put_device(DEVICE)
+    registry.add_telemetry([MESSAGE])
+    assert [one.sequence for one in registry.telemetry()] == [1]
+    registry.close()
+
+
+def test_no_other_process_can_make_it_wait(tmp_path: Path) -> None:
+    """A lock that another process holds would stop every device for as long."""
+    path = tmp_path / "state.db"
+    registry = Registry(path, lambda: NOW)
+    with closing(sqlite3.connect(path, timeout=0)) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN IMMEDIATE")
+    registry.put_device(DEVICE)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Registry(path, lambda: NOW)
+    registry.close()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT count(*) FROM DeviceIdentity").fetchone() == (1,)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize("existing", [True, False])
+def test_nobody_else_may_read_it(tmp_path: Path, existing: bool) -> None:
+    """All of its files, and from their first byte: SQLite gives the others the mode of the first."""
+    before = os.umask(0o022)
+    try:
+        if existing:
+            (tmp_path / "state.db").touch(mode=0o644)
+        registry = Registry(tmp_path / "state.db", lambda: NOW)
+        put_everything(registry)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        registry.close()
+    finally:
+        os.umask(before)
 
 
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -210,21 +294,3 @@ def test_any_payload_and_properties_come_back(payload: bytes, properties: dict[s
     (stored,) = registry.telemetry()
     assert (stored.payload, stored.properties) == (payload, properties)
     registry.close()
-
-
-def test_a_payload_that_is_not_text_is_shown_as_base64() -> None:
-    shown = replace(MESSAGE, payload=b"\xff\x00").as_json()
-    assert (shown["payload"], shown["payloadEncoding"]) == ("/wA=", "base64")
-
-
-def test_a_device_cannot_forge_a_stamp() -> None:
-    stamp = "iothub-connection-device-id"
-    forged = replace(MESSAGE, properties={stamp: "boss"}, system={stamp: "MyDevice"})
-    assert forged.as_json()["properties"][stamp] == "MyDevice"
-
-
-def test_times_are_written_as_azure_writes_them() -> None:
-    """docs/protocol.md §1.5: seven fractional digits and Z."""
-    assert utc_text(NOW.replace(year=2026, month=1, day=2, hour=3, minute=4, second=5, microsecond=678901)) == (
-        "2026-01-02T03:04:05.6789010Z"
-    )

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from azureiot_tools.certificates.authority import issue_verification
 from azureiot_tools.certificates.credential import key_to_pem
 
 from .bench import Answer, Api, Pki, der, enroll_group, pem
+from .forged import forge
 
 VERSION = "api-version=2021-10-01"
 
@@ -146,7 +148,7 @@ def test_a_code_is_good_once(api: Api, pki: Pki) -> None:
     assert "No verification code was asked for" in answer.json["message"]
 
 
-@pytest.mark.parametrize("certificate", [None, "", 7, "not base64!", "AAAA", ["list"]])
+@pytest.mark.parametrize("certificate", [None, "", 7, "not base64!", "ü", "AAAA", ["list"]])
 def test_what_is_no_certificate_is_refused(api: Api, pki: Pki, certificate: Any) -> None:
     assert put(api, certificate).status == 400
     assert api.registry.certificates() == []
@@ -159,6 +161,25 @@ def test_a_leaf_is_no_ca(api: Api, pki: Pki) -> None:
     answer = put(api, pem(pki.device))
     assert answer.status == 400
     assert "'CN=mydevice001' is not a CA certificate" in answer.json["message"]
+
+
+def test_a_ca_that_dps_would_not_heed_is_refused_now(api: Api) -> None:
+    ca = forge(None, "Short", ca=True, key=rsa.generate_private_key(65537, 1024))
+    answer = put(api, pem(ca))
+    assert answer.status == 400
+    assert "has an RSA key of only 1024 bits. No device could register with it." in answer.json["message"]
+
+
+def test_a_field_that_would_be_ignored_is_refused(api: Api, pki: Pki) -> None:
+    body = {"properties": {"certificate": pem(pki.root), "verified": True}}
+    answer = api.request("PUT", f"/certificates/root?{VERSION}", body)
+    assert answer.status == 400
+    assert "knows no 'properties.verified' here; it knows certificate, created," in answer.json["message"]
+
+
+def test_what_was_shown_can_be_sent_back(api: Api, pki: Pki) -> None:
+    shown = put(api, pem(pki.root)).json
+    assert api.request("PUT", f"/certificates/root?{VERSION}", shown).status == 200
 
 
 @pytest.mark.parametrize("name", ["a%2Fb", "..%2Fx", "a b", "x" * 65, "é"])

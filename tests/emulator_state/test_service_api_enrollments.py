@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from .bench import NOW, Answer, Api, Pki, der, pem, upload
+from .forged import forge
 
 VERSION = "api-version=2021-10-01"
 
@@ -35,13 +36,12 @@ def message(answer: Answer) -> str:
 
 def test_a_group_over_a_verified_ca(api: Api, pki: Pki) -> None:
     upload(api.registry, "root", pki.root)
-    answer = put_group(api, initialTwin={"tags": {"a": 1}}, iotHubs=["second.local"])
+    answer = put_group(api, iotHubs=["second.local"])
     assert answer.status == 200
     assert answer.json["enrollmentGroupId"] == "group"
     assert answer.json["attestation"] == {"type": "x509", "x509": {"caReferences": {"primary": "root"}}}
     assert answer.json["provisioningStatus"] == "enabled"
     assert answer.json["iotHubs"] == ["second.local"]
-    assert answer.json["initialTwin"] == {"tags": {"a": 1}}
     assert answer.json["createdDateTimeUtc"] == NOW.strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
     assert api.request("GET", f"/enrollmentGroups/group?{VERSION}").json == answer.json
     assert api.request("POST", f"/enrollmentGroups/query?{VERSION}").json == [answer.json]
@@ -111,7 +111,10 @@ def test_a_leaf_cannot_carry_a_group(api: Api, pki: Pki) -> None:
         ("iotHubs", ["elsewhere"], "'elsewhere' in iotHubs is not linked; linked are: localhost, second.local"),
         ("iotHubs", [{}], "is not linked"),
         ("iotHubs", "localhost", "'iotHubs' must be a list"),
-        ("initialTwin", [], "'initialTwin' must be an object"),
+        ("initialTwin", {"tags": {}}, "The emulator knows no 'initialTwin' here"),
+        ("reprovisionPolicy", {"updateHubAssignment": False}, "knows no 'reprovisionPolicy' here; it knows allocation"),
+        ("provisioningstatus", "disabled", "knows no 'provisioningstatus' here"),
+        ("attestation", {"type": "x509", "x509": {"caReference": {}}}, "knows no 'attestation.x509.caReference' here"),
         ("allocationPolicy", "custom", "not by 'custom'"),
         ("attestation", {"type": "symmetricKey"}, "by X.509 only, not by 'symmetricKey'"),
         ("attestation", None, "needs attestation.x509"),
@@ -124,7 +127,7 @@ def test_a_field_that_cannot_be_is_named(api: Api, pki: Pki, field: str, value: 
     assert api.registry.groups() == []
 
 
-@pytest.mark.parametrize("id", ["a%20b", "ends.", "%2F", "x" * 129, "%C3%A9", "%0A"])
+@pytest.mark.parametrize("id", ["a%20b", "ends.", "-x", ".x", "_x", "%2F", "x" * 129, "%C3%A9", "%0A"])
 def test_ids_are_dps_ids(api: Api, pki: Pki, id: str) -> None:
     """docs/protocol.md §1.2."""
     assert "cannot be a" in message(put_group(api, id))
@@ -143,6 +146,18 @@ def test_a_group_is_replaced_and_deleted(api: Api, pki: Pki) -> None:
     assert api.request("DELETE", path, headers={"If-Match": second["etag"]}).status == 204
     assert api.request("GET", path).json["errorCode"] == 404201
     assert api.request("DELETE", path).status == 404
+
+
+def test_what_was_shown_can_be_sent_back(api: Api, pki: Pki) -> None:
+    upload(api.registry, "root", pki.root)
+    group = put_group(api).json
+    assert api.request("PUT", f"/enrollmentGroups/group?{VERSION}", group).status == 200
+
+
+def test_a_common_name_that_only_looks_alike_is_refused(api: Api) -> None:
+    """KELVIN SIGN: its lower case in Unicode is k."""
+    assert "must be the registration id 'k1'" in message(put_enrollment(api, pem(forge(None, "\u212a1")), "k1"))
+    assert put_enrollment(api, pem(forge(None, "K1")), "k1").status == 200
 
 
 def test_an_individual_enrollment(api: Api, pki: Pki) -> None:

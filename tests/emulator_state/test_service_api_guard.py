@@ -23,7 +23,7 @@ def error_of(answer: Answer) -> str:
     return answer.json["message"]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost"])
 def test_loopback_hosts_are_served(api: Api, host: str) -> None:
     assert api.request("GET", "/", headers={"Host": f"{host}:{api.port}"}).status == 200
 
@@ -100,6 +100,33 @@ def test_a_body_without_content_type_is_refused(api: Api) -> None:
     assert api.request("PUT", ROOT, b"{}").status == 415
 
 
+def test_a_post_without_body_and_content_type_is_refused(api: Api) -> None:
+    """A page can send it without asking; PUT and DELETE it cannot."""
+    path = "/certificates/root/generateVerificationCode?api-version=2021-10-01"
+    assert api.request("POST", path, b"").status == 415
+    assert api.request("POST", path, b"", {"Content-Type": "application/json"}).status == 404
+    assert api.request("DELETE", ROOT).status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/stream", CERTIFICATES])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_is_refused_though_it_hides_its_origin(api: Api, path: str, site: str) -> None:
+    """An image or a link of a page sends no Origin; another port of localhost is the same site and another origin."""
+    answer = api.request("GET", path, headers={"Sec-Fetch-Site": site})
+    assert answer.status == 403
+    assert f"another web page ({site})" in error_of(answer)
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_the_address_bar_and_our_own_page_are_served(api: Api, site: str) -> None:
+    assert api.request("GET", "/", headers={"Sec-Fetch-Site": site}).status == 200
+
+
+def test_the_stream_has_no_head(api: Api) -> None:
+    """HEAD has no end of its own there: the answer would never come."""
+    assert api.request("HEAD", "/stream").status == 405
+
+
 def test_json_may_name_its_charset(api: Api) -> None:
     answer = api.request("PUT", ROOT, b"{}", {"Content-Type": "application/json; charset=utf-8"})
     assert "'properties.certificate' is missing" in error_of(answer)
@@ -153,7 +180,9 @@ def test_a_large_body_is_refused(api: Api, size: int) -> None:
     assert "larger than 1048576 bytes" in error_of(answer)
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b"[]", b'"text"', b"[" * 100_000, b"NaN"])
+@pytest.mark.parametrize(
+    "body", [b"{", b"\xff", b"[]", b'"text"', b"[" * 100_000, b"NaN", b'{"a": NaN}', b'{"a": -Infinity}']
+)
 def test_a_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
     answer = api.request("PUT", ROOT, body, {"Content-Type": "application/json"})
     assert answer.status == 400
@@ -182,6 +211,11 @@ def test_a_fault_of_its_own_is_an_error_too(
     assert answer.status == 500
     assert "disk" not in error_of(answer)
     assert "disk on fire" in caplog.text
+    (event,) = api.events.recent()
+    assert (event.kind, event.text) == (
+        "emulator",
+        "the service API failed at GET /certificates: RuntimeError: disk on fire",
+    )
 
 
 def test_about_says_what_this_is(api: Api) -> None:

@@ -6,13 +6,16 @@ import http.client
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from azureiot_tools.emulator import events as events_module
+from azureiot_tools.emulator.azure_json import telemetry_body, utc_text
 from azureiot_tools.emulator.registry import Telemetry
 from azureiot_tools.emulator.rest import observe
+from azureiot_tools.service import ServiceClient
 
 from .bench import NOW, Api
 
@@ -72,12 +75,8 @@ def test_telemetry_with_its_properties_and_stamps(api: Api) -> None:
             "deviceId": "d1",
             "payload": '{"t":1}',
             "payloadEncoding": "utf-8",
-            "properties": {
-                "temperatureAlert": "false",
-                "flag": None,
-                "$.ct": "application/json",
-                "iothub-connection-device-id": "d1",
-            },
+            "properties": {"temperatureAlert": "false", "flag": None},
+            "system": {"$.ct": "application/json", "iothub-connection-device-id": "d1"},
             "enqueuedTimeUtc": NOW.strftime("%Y-%m-%dT%H:%M:%S.0000000Z"),
         }
     ]
@@ -93,6 +92,46 @@ def test_numbers_are_numbers(api: Api, path: str, query: str) -> None:
     answer = api.request("GET", f"{path}?{query}")
     assert answer.status == 400
     assert "must be a whole number" in answer.json["message"]
+
+
+@pytest.mark.parametrize("last", ["9" * 5_000, "-1", "x", "\u0663"])
+def test_a_last_event_id_is_a_number(api: Api, last: str) -> None:
+    answer = api.request("GET", "/stream", headers={"Last-Event-ID": last.encode().decode("latin-1")})
+    assert answer.status == 400
+    assert "'Last-Event-ID' must be a whole number" in answer.json["message"]
+    assert len(answer.body) < 1_000
+
+
+def test_an_answer_is_cut_and_the_next_one_goes_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observe, "TELEMETRY_ANSWER_BYTES", 2_500)
+    api.registry.add_telemetry([replace(MESSAGE, payload=b"x" * 1_000)] * 5 + [replace(MESSAGE, payload=b"x" * 9_000)])
+    shown = [[one["sequence"] for one in api.request("GET", f"/telemetry/d1?after={n}").json] for n in (0, 2, 4, 5)]
+    assert shown == [[1, 2], [3, 4], [5], [6]]
+    assert [one["sequence"] for one in ServiceClient(api.url).telemetry("d1")] == [1, 2, 3, 4, 5, 6]
+    assert [one["sequence"] for one in ServiceClient(api.url).telemetry("d1", after=1, limit=3)] == [2, 3, 4]
+
+
+def test_a_device_cannot_forge_a_stamp() -> None:
+    stamp = "iothub-connection-device-id"
+    shown = telemetry_body(replace(MESSAGE, properties={stamp: "boss"}))
+    assert (shown["properties"][stamp], shown["system"][stamp]) == ("boss", "d1")
+
+
+def test_what_is_not_stored_yet_has_no_sequence() -> None:
+    assert "sequence" not in telemetry_body(MESSAGE)
+    assert telemetry_body(replace(MESSAGE, sequence=7))["sequence"] == 7
+
+
+def test_a_payload_that_is_not_text_is_shown_as_base64() -> None:
+    shown = telemetry_body(replace(MESSAGE, payload=b"\xff\x00"))
+    assert (shown["payload"], shown["payloadEncoding"]) == ("/wA=", "base64")
+
+
+def test_times_are_written_as_azure_writes_them() -> None:
+    """docs/protocol.md §1.5: seven fractional digits and Z."""
+    assert utc_text(NOW.replace(year=2026, month=1, day=2, hour=3, minute=4, second=5, microsecond=678901)) == (
+        "2026-01-02T03:04:05.6789010Z"
+    )
 
 
 def test_events_by_device_kind_and_number(api: Api) -> None:

@@ -50,7 +50,6 @@ def world() -> Iterator[World]:
                 signing_certificates=(),
                 enabled=True,
                 hubs=(),
-                initial_twin=None,
                 created=now,
                 updated=now,
             )
@@ -93,11 +92,11 @@ def test_register_connect_and_telemetry(world: World, tmp_path: Path) -> None:
     messages = world.emulator.events.recent(limit=1000)
     telemetry = [event for event in messages if event.kind == "telemetry"]
     assert len(telemetry) == 3
-    properties = telemetry[0].detail["properties"]
+    properties, system = telemetry[0].detail["properties"], telemetry[0].detail["system"]
     assert properties["temperatureAlert"] == "true"
     assert properties["space and &"] == "ü=1"
-    assert properties["$.mid"] == "m-0"
-    assert properties["$.ct"] == "application/json"
+    assert system["$.mid"] == "m-0"
+    assert system["$.ct"] == "application/json"
     assert json.loads(telemetry[2].detail["payload"]) == {"number": 2}
 
 

@@ -205,6 +205,8 @@ def _link(source: Path, destination: Path) -> None:
 
 
 def _current(path: Path) -> bytes | None:
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a file.", "Name another.")  # /dev/null, a directory: never replaced
     try:
         return path.read_bytes()
     except FileNotFoundError:

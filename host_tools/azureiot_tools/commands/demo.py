@@ -49,7 +49,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     print(f"\nDone in {took_s:.1f} s: a certificate became a device that DPS assigned and IoT Hub hears.")
     if arguments.keep:
         print(f"Everything it made is in {arguments.keep}.")
-    print("next: the same settings with your own DPS: README.md, “With real Azure”")
+    print("next: the same settings with your own DPS: README.md, With real Azure")
 
 
 @contextlib.contextmanager
@@ -90,6 +90,7 @@ class Demo:
         with self._step("An enrollment group: whoever has a certificate of this CA may register"):
             _azureiot("service", "enroll", "group", GROUP, "--ca", CA)
         with self._step("A device certificate, with its key in a password-protected PFX"):
+            print("password.txt, so that no prompt asks: one line, the password of the PFX")
             _write_private("password.txt", secrets.token_urlsafe(12) + "\n")
             _azureiot("device", "create", DEVICE, "--password-file", "password.txt")
         with self._step("PFX to PEM, and to DER for boards"):
@@ -120,10 +121,10 @@ class Demo:
             monitor = self._start(
                 "monitor", "--device", DEVICE, "--count", str(MESSAGES), "--timeout", str(_PATIENCE_S)
             )
+            _prompt("monitor", "--device", DEVICE, "--count", str(MESSAGES), note="  # in another terminal")
             first = _line_of(monitor)  # it listens
             _azureiot("simulate", "--count", str(MESSAGES), *options)
         with self._step(f"{runtime}: seen arriving, in another terminal"):
-            _prompt("monitor", "--device", DEVICE, "--count", str(MESSAGES))
             rest, _ = monitor.communicate(timeout=_PATIENCE_S)
             print(first + rest.rstrip())
             if monitor.returncode:
@@ -139,13 +140,14 @@ class Demo:
 
     def _start_emulator(self) -> None:
         options = ("emulator", "--port", "0", "--http-port", "0", "--retry-after", "1", "--data", ".emulator")
-        _prompt(*options)
+        _prompt(*options, note="  # in another terminal")
         emulator = self._start(*options, "--json")
         line = _line_of(emulator)
         try:
             ready = json.loads(line)
         except ValueError:
-            raise UserError(f"The emulator did not start: {line or 'it said nothing'}.") from None
+            said = line.strip().removeprefix("azureiot: ") or "it said nothing"
+            raise UserError(f"The emulator did not start: {said}") from None
         threading.Thread(target=_write_log, args=(emulator, Path("emulator.log").absolute())).start()
         print(f"DPS and hub on port {ready['port']}, service API on {ready['http_port']}, id scope {ready['id_scope']}")
         settings = {
@@ -179,6 +181,8 @@ def _azureiot(*arguments: str) -> str:
     _prompt(*arguments)
     with contextlib.redirect_stdout(_Tee()) as printed:
         code = cli.main(arguments)
+    if code == 130:
+        raise KeyboardInterrupt
     if code:
         raise UserError("The demo stops here: the command above failed.")
     return printed.text
@@ -205,8 +209,8 @@ def _code_in(printed: str) -> str:
     return code
 
 
-def _prompt(*arguments: str) -> None:
-    print("$ azureiot " + " ".join(arguments), flush=True)
+def _prompt(*arguments: str, note: str = "") -> None:
+    print("$ azureiot " + " ".join(arguments) + note, flush=True)
 
 
 def _line_of(process: subprocess.Popen[str]) -> str:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
 import signal
+import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from azureiot_tools.console import emit
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:  # the emulator's packages are heavy, and `azureiot --help` must work without them
     from azureiot_tools.emulator.events import Event
     from azureiot_tools.emulator.server import Emulator, EmulatorOptions
+
+# How long the last lines may take when the emulator has stopped; nobody may be reading them.
+LAST_LINES_S = 1.0
 
 
 def add(commands: Any) -> None:
@@ -91,68 +96,85 @@ async def _serve(options: EmulatorOptions, as_json: bool) -> None:
 
     emulator = Emulator(options)
     await emulator.start()
-    try:
-        with emulator.events.subscribe() as events:
-            _show_ready(emulator, as_json)
-            shower = asyncio.create_task(_show_events(events, as_json))
-            _stop_on_signals(shower)
-            with suppress(asyncio.CancelledError):
-                await shower
-    finally:
-        await emulator.stop()
+    stop = _stop_on_signals()
+    with emulator.events.subscribe() as events:
+        printer = threading.Thread(
+            target=_print_all,
+            args=(_ready(emulator, as_json), events, asyncio.get_running_loop(), as_json, _own_stdout()),
+            daemon=True,
+        )
+        printer.start()
+        try:
+            await stop.wait()
+        finally:
+            await emulator.stop()
+            await asyncio.to_thread(printer.join, LAST_LINES_S)
 
 
-def _stop_on_signals(task: asyncio.Task[None]) -> None:
-    loop = asyncio.get_running_loop()
+def _stop_on_signals() -> asyncio.Event:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, stop.set)
+    return stop
 
 
-def _show_ready(emulator: Emulator, as_json: bool) -> None:
+def _own_stdout() -> TextIO:
+    """Standard output in a stream of its own: a thread that is stuck in sys.stdout keeps the process from ending."""
+    sys.stdout.flush()
+    return open(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding, errors="backslashreplace")
+
+
+def _print_all(
+    first: str, events: asyncio.Queue[Event], loop: asyncio.AbstractEventLoop, as_json: bool, stdout: TextIO
+) -> None:
+    """Print what happens until the emulator has stopped, or nobody takes it any more.
+
+    To be run in a thread: while nobody reads what was printed, the emulator goes on and the queue drops its oldest.
+    """
+    from azureiot_tools.emulator.server import STOPPED
+
+    with suppress(OSError, RuntimeError), stdout:  # RuntimeError: the loop has ended while we were stuck
+        print(first, file=stdout, flush=True)
+        last = False
+        while not last:
+            event = asyncio.run_coroutine_threadsafe(events.get(), loop).result()
+            print(json.dumps(event.as_json()) if as_json else _line(event), file=stdout, flush=True)
+            last = (event.kind, event.text) == ("emulator", STOPPED)
+
+
+def _ready(emulator: Emulator, as_json: bool) -> str:
     from azureiot_tools.emulator.server import SERVICE_HOST
 
     options = emulator.options
-    ready = {
-        "host": options.host,
-        "port": emulator.mqtt_port,
-        "http_port": emulator.http_port,
-        "id_scope": emulator.id_scope,
-        "hub": emulator.hub,
-        "hubs": list(options.hubs),
-        "ca": str(emulator.ca_path),
-    }
-    emit(
-        as_json,
-        ready,
-        "\n".join(
-            [
-                f"MQTT         {options.host}:{emulator.mqtt_port}, TLS (DPS and hub)",
-                f"service API  http://{SERVICE_HOST}:{emulator.http_port}",
-                f"id scope     {emulator.id_scope}",
-                f"hub          {', '.join(options.hubs)}",
-                f"CA           {emulator.ca_path} (what devices must trust)",
-                "next: in another terminal, azureiot service cert upload certs/ca/root.crt (Ctrl-C ends this one)",
-            ]
-        ),
+    if as_json:
+        return json.dumps(
+            {
+                "host": options.host,
+                "port": emulator.mqtt_port,
+                "http_port": emulator.http_port,
+                "id_scope": emulator.id_scope,
+                "hub": emulator.hub,
+                "hubs": list(options.hubs),
+                "ca": str(emulator.ca_path),
+            }
+        )
+    return "\n".join(
+        [
+            f"MQTT         {options.host}:{emulator.mqtt_port}, TLS (DPS and hub)",
+            f"service API  http://{SERVICE_HOST}:{emulator.http_port}",
+            f"id scope     {emulator.id_scope}",
+            f"hub          {', '.join(options.hubs)}",
+            f"CA           {emulator.ca_path} (what devices must trust)",
+            "next: in another terminal, azureiot service cert upload certs/ca/root.crt (Ctrl-C ends this one)",
+        ]
     )
 
 
-async def _show_events(events: asyncio.Queue[Event], as_json: bool) -> None:
-    while True:
-        event = await events.get()
-        data = {
-            "sequence": event.sequence,
-            "time": event.time.isoformat(),
-            "kind": event.kind,
-            "device_id": event.device_id,
-            "text": event.text,
-            "section": event.section,
-            "detail": event.detail,
-        }
-        who = f"{event.device_id}: " if event.device_id else ""
-        section = f" ({event.section})" if event.section else ""
-        emit(as_json, data, f"{event.time.astimezone():%H:%M:%S} {event.kind:<12} {who}{event.text}{section}")
+def _line(event: Event) -> str:
+    who = f"{event.device_id}: " if event.device_id else ""
+    section = f" ({event.section})" if event.section else ""
+    return f"{event.time.astimezone():%H:%M:%S} {event.kind:<12} {who}{event.text}{section}"
 
 
 def _port(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from azureiot_tools.commands.service import add_common, client_of
 from azureiot_tools.console import UserError, emit, printable
 
-STAMP = "iothub-"  # what the hub itself adds (docs/protocol.md §3.5)
+STAMP = "iothub-"  # how the names begin of most that the hub itself adds (docs/protocol.md §3.5)
 
 
 def add(commands: Any) -> None:
@@ -56,25 +56,25 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def message_lines(message: dict[str, Any]) -> Iterator[str]:
-    """One message (`registry.Telemetry.as_json`) for a person: what a device sent is escaped."""
+    """One message (`azure_json.telemetry_body`) for a person: what a device sent is escaped."""
     time = message["enqueuedTimeUtc"][:23].replace("T", " ")
     yield f"{time}  {printable(message['deviceId'])}  {_payload(message)}"
-    properties: dict[str, str | None] = message["properties"]
-    for title, names in (
-        ("properties", [name for name in properties if not name.startswith(("$.", STAMP))]),
-        ("system", [name for name in properties if name.startswith("$.")]),
+    system: dict[str, str] = message["system"]
+    for title, shown in (
+        ("properties", message["properties"]),
+        ("system", {name: value for name, value in system.items() if name.startswith("$.")}),
     ):
-        if names:
-            yield f"    {title}: " + "  ".join(_pair(name, properties[name]) for name in names)
-    yield "    hub's stamps: " + "  ".join(_stamps(properties))
+        if shown:
+            yield f"    {title}: " + "  ".join(_pair(name, value) for name, value in shown.items())
+    yield "    hub's stamps: " + "  ".join(_stamps(system))
 
 
-def _stamps(properties: dict[str, str | None]) -> Iterator[str]:
+def _stamps(system: dict[str, str]) -> Iterator[str]:
     """The hub's own properties without their common prefix; of the authentication method its type says enough."""
-    for name, value in properties.items():
+    for name, value in system.items():
         if name == f"{STAMP}connection-auth-method":
-            yield f"connection-auth-method={json.loads(value or '{}').get('type')}"
-        elif name.startswith(STAMP):
+            yield f"connection-auth-method={json.loads(value).get('type')}"
+        elif not name.startswith("$."):
             yield _pair(name.removeprefix(STAMP), value)
 
 

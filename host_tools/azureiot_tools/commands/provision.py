@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from azureiot_tools.console import Report
+from azureiot_tools.console import Report, UserError
 
 
 def add(commands: Any) -> None:
@@ -26,6 +26,8 @@ def _provision(arguments: argparse.Namespace) -> Report:
 
     events: list[dict[str, Any]] = []
     launch.run(arguments, events.append)
+    if not events:
+        raise UserError("The device ended without a word.", "With --micropython: is that a MicroPython on PATH?")
     assigned = events[-1]
     return Report(
         {"hub": assigned["hub"], "device_id": assigned["device_id"], "ms": assigned["ms"]},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from azureiot_tools.console import Report, UserError, reason, table
+from azureiot_tools.emulator.ids import same_id
 from azureiot_tools.service import DEFAULT_URL, ServiceClient
 
 LARGEST_FILE_BYTES = 1024 * 1024
@@ -213,7 +214,7 @@ def _delete_enrollment(arguments: argparse.Namespace) -> Report:
         if arguments.kind
         else [
             *("group" for one in client.groups() if one["enrollmentGroupId"] == id),
-            *("device" for one in client.enrollments() if one["registrationId"].lower() == id.lower()),
+            *("device" for one in client.enrollments() if same_id(one["registrationId"], id)),
         ]
     )
     if not kinds:

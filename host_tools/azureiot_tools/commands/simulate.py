@@ -11,6 +11,7 @@ from azureiot_tools.console import emit
 
 def add(commands: Any) -> None:
     """Add the command to argparse's subparsers."""
+    from azureiot_tools.settings import number
     from azureiot_tools.simulator import launch
 
     parser = commands.add_parser(
@@ -20,9 +21,11 @@ def add(commands: Any) -> None:
         "temperatureAlert (true above 30 °C). With --hub the device connects there directly, without DPS.",
     )
     launch.add_arguments(parser)
-    parser.add_argument("--count", type=_count, default=5, metavar="N", help="messages to send (default 5)")
     parser.add_argument(
-        "--interval", dest="interval_s", type=float, metavar="S", help="seconds between messages (default 0)"
+        "--count", type=number(1, 1_000_000, int), default=5, metavar="N", help="messages to send (default 5)"
+    )
+    parser.add_argument(
+        "--interval", dest="interval_s", type=number(0, 86400), metavar="S", help="seconds between messages (default 0)"
     )
     parser.add_argument("--hub", metavar="HOST", help="connect to this hub directly")
     parser.add_argument("--device-id", metavar="ID", help="device id at that hub (default: the registration id)")
@@ -42,10 +45,3 @@ def _line(event: dict[str, Any]) -> str:
         return f"connected to {event['hub']} ({event['ms']} ms)"
     properties = " ".join(f"{name}={value}" for name, value in event["properties"].items())
     return f"sent {json.dumps(event['payload'])} {properties} (acknowledged, {event['ms']} ms)"
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 1_000_000:
-        raise ValueError
-    return count

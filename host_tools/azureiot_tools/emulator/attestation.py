@@ -5,22 +5,28 @@ TLS has proven that the device holds the key of the leaf it presented; nothing e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
+from azureiot_tools.emulator.ids import same_id
 from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup, IndividualEnrollment, Registry
 
 SECTION = "docs/protocol.md §2.1"
-# More certificates than any real chain has; each costs signature checks.
+# More certificates than any real chain has.
 LONGEST_CHAIN = 10
+# As many as there can be certificates, sent (10) and uploaded (25, docs/protocol.md §2.6): a device that sends many of
+# one name must not keep the emulator busy.
+MOST_SIGNATURE_CHECKS = 35
 
 # What DPS tells the device (docs/protocol.md §1.5). It says little; a Refusal's reason says the rest.
 UNAUTHORIZED = "Unauthorized"
 INVALID_CERTIFICATE = "Invalid certificate"
 CA_NOT_FOUND = "CA certificate not found."
 NO_MATCH = "Signing certificate info did not match chain elements"
+
+Enrollment = IndividualEnrollment | EnrollmentGroup
 
 
 class Refusal(Exception):
@@ -48,7 +54,7 @@ class Attested:
     A disabled enrollment is an answer too (docs/protocol.md §2.2): look at `enabled`.
     """
 
-    enrollment: IndividualEnrollment | EnrollmentGroup
+    enrollment: Enrollment
     registration_id: str
     device_id: str
     leaf_sha1: str
@@ -74,22 +80,18 @@ def attest(registry: Registry, registration_id: str, chain: Sequence[bytes], now
     sent = _read_chain(registration_id, chain)
     leaf = sent[0]
     _check_common_name(leaf, registration_id)
-    _check_dates(leaf, now)
-    uploaded = {record.der: record for record in registry.certificates()}
-    path = _path(sent, uploaded, now)
-
+    _check_fitness(leaf, now)
+    search = _Search(sent, registry.certificates(), registry.groups(), now)
     individual = registry.enrollment(registration_id)
-    if individual is not None:
-        _check_individual(individual, path, now)
-        return Attested(
-            individual,
-            individual.registration_id,
-            individual.device_id or individual.registration_id,
-            leaf.sha1,
-            leaf.sha256,
-        )
-    group = _find_group(registry.groups(), path, now)
-    return Attested(group, registration_id, registration_id, leaf.sha1, leaf.sha256)
+    if individual is None:
+        group = search.climb([_Link(leaf)], None)
+        return Attested(group, registration_id, registration_id, leaf.sha1, leaf.sha256)
+    if individual.enabled:  # a disabled one blocks the device whatever it presents (rules 2 and 4)
+        _check_is_enrolled(leaf, individual)
+        if not leaf.self_signed:
+            search.climb([_Link(leaf)], individual)
+    device_id = individual.device_id or individual.registration_id
+    return Attested(individual, individual.registration_id, device_id, leaf.sha1, leaf.sha256)
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class _Link:
     """A certificate of the device's path, and the record where it is an uploaded CA."""
 
     certificate: Certificate
-    uploaded: CaCertificate | None
+    uploaded: CaCertificate | None = None
 
     @property
     def verified(self) -> bool:
@@ -128,13 +130,18 @@ def _check_common_name(leaf: Certificate, registration_id: str) -> None:
             f"The leaf's subject '{leaf.name}' has {len(names)} common names; it must have "
             f"one, the registration id '{registration_id}'.",
         )
-    if names[0].lower() != registration_id.lower():
+    if not same_id(names[0], registration_id):
         raise Refusal(
             UNAUTHORIZED, f"The leaf's common name '{names[0]}' is not the registration id '{registration_id}'."
         )
 
 
-def _check_dates(certificate: Certificate, now: datetime) -> None:
+def _check_fitness(certificate: Certificate, now: datetime) -> None:
+    """What is asked of every certificate of a chain, leaf or CA."""
+    if certificate.unfit is not None:
+        raise Refusal(
+            INVALID_CERTIFICATE, f"'{certificate.name}' {certificate.unfit}.", section="docs/protocol.md §9.13"
+        )
     if now < certificate.starts:
         raise Refusal(
             INVALID_CERTIFICATE,
@@ -148,100 +155,134 @@ def _check_dates(certificate: Certificate, now: datetime) -> None:
         )
 
 
-def _path(sent: list[Certificate], uploaded: dict[bytes, CaCertificate], now: datetime) -> list[_Link]:
-    """From the leaf upwards, each certificate with the one above it that signed it.
-
-    Issuers are looked for among what the device sent, in whatever order, and among the uploaded CAs; strangers are left
-    out. It ends at a self-signed certificate, or where no issuer is found.
-
-    Raises Refusal when there is a certificate of the issuer's name and none with its key.
-    """
-    path = [_Link(sent[0], uploaded.get(sent[0].der))]
-    pool = {one.der: _Link(one, uploaded.get(one.der)) for one in sent[1:]}
-    pool |= {der: _Link(Certificate.read(der), record) for der, record in uploaded.items()}
-    pool.pop(sent[0].der, None)
-    while not path[-1].certificate.self_signed:
-        lower = path[-1].certificate
-        namesakes = [link for link in pool.values() if link.certificate.x509.subject == lower.x509.issuer]
-        issuers = [link for link in namesakes if link.certificate.issued(lower)]
-        if issuers:
-            # Several are one CA renewed under its key: one that is verified and still valid serves best.
-            path.append(max(issuers, key=lambda link: (link.verified, now <= link.certificate.ends)))
-            del pool[path[-1].certificate.der]
-        elif namesakes:
-            record = namesakes[0].uploaded
-            whose = f"uploaded as '{record.name}'" if record else "sent by the device"
-            raise Refusal(
-                NO_MATCH if record else INVALID_CERTIFICATE,
-                f"'{lower.name}' names the issuer '{lower.issuer_name}', but the certificate of that name "
-                f"({whose}) has another key: its signature does not verify.",
-            )
-        else:
-            break
-    return path
+def _check_issuer(certificate: Certificate, below: int, now: datetime) -> None:
+    """It may issue certificates, and allows so many CAs below it. Its signature is checked elsewhere."""
+    if not certificate.is_ca:
+        raise Refusal(
+            INVALID_CERTIFICATE,
+            f"'{certificate.name}' issued a certificate of the chain, and is not a "
+            "CA by its basic constraints and key usage.",
+        )
+    if certificate.path_length is not None and below > certificate.path_length:
+        raise Refusal(
+            INVALID_CERTIFICATE,
+            f"'{certificate.name}' allows {certificate.path_length} CAs below it "
+            f"(path length), and the chain has {below}.",
+        )
+    _check_fitness(certificate, now)
 
 
-def _check_individual(enrollment: IndividualEnrollment, path: list[_Link], now: datetime) -> None:
-    if not enrollment.enabled:
-        return  # it blocks the device whatever it presents (rules 2 and 4)
-    leaf = path[0].certificate
+def _check_is_enrolled(leaf: Certificate, enrollment: IndividualEnrollment) -> None:
     if leaf.der not in enrollment.certificates:
         raise Refusal(
             UNAUTHORIZED,
             f"'{enrollment.registration_id}' has an individual enrollment, and the leaf it "
             f"presented (SHA-256 {leaf.sha256}) is none of that enrollment's certificates.",
         )
-    if not leaf.self_signed:
-        _check_up_to_verified(
-            path,
-            1,
-            now,
-            "An individual enrollment whose leaf was issued by a CA needs a verified certificate in its chain.",
+
+
+class _Search:
+    """The search for an enrollment, from the leaf upwards.
+
+    Issuers are looked for among what the device sent, in whatever order, and among the uploaded CAs. Where there are
+    several (a CA renewed, cross-signed, or one of the same name), all are tried, until an enrollment is reached through
+    a verified CA; what stands above that does not matter.
+    """
+
+    def __init__(
+        self, sent: list[Certificate], uploaded: list[CaCertificate], groups: list[EnrollmentGroup], now: datetime
+    ) -> None:
+        links = {one.der: _Link(one) for one in sent[1:]}
+        links |= {record.der: _Link(Certificate.read(record.der), record) for record in uploaded}
+        # What is most likely to serve comes first.
+        self._links = sorted(
+            links.values(), key=lambda link: (link.verified, now <= link.certificate.ends), reverse=True
         )
+        self._groups = groups
+        self._now = now
+        self._checks_left = MOST_SIGNATURE_CHECKS
+        self._dead_ends: list[tuple[int, Refusal]] = []  # by how many certificates the path had
 
+    def climb(self, path: list[_Link], enrollment: Enrollment | None) -> Enrollment:
+        """The enrollment that a path from these certificates upwards leads to.
 
-def _find_group(groups: list[EnrollmentGroup], path: list[_Link], now: datetime) -> EnrollmentGroup:
-    """The first group from the leaf's issuer up to the root (rule 1), if the chain holds as far as it must (rule 7)."""
-    for position, link in enumerate(path[1:], start=1):
-        for group in groups:
-            if link.certificate.der in group.signing_certificates:
-                _check_up_to_verified(
-                    path, position, now, f"The certificate of group '{group.id}' must roll up to a verified CA."
+        enrollment: the one that was found below (rule 1: the nearest to the leaf decides) and wants a verified CA yet.
+
+        Raises Refusal, that of the path that led furthest.
+        """
+        found = self._climb(path, enrollment)
+        if found is None:
+            raise max(self._dead_ends, key=lambda dead_end: dead_end[0])[1]
+        return found
+
+    def _climb(self, path: list[_Link], below: Enrollment | None) -> Enrollment | None:
+        for link in self._issuers(path, below):
+            try:
+                _check_issuer(link.certificate, len(path) - 1, self._now)
+                enrollment = below or self._group_of(link)
+            except Refusal as refusal:
+                self._dead_ends.append((len(path) + 1, refusal))
+                continue
+            if enrollment is not None and link.verified:
+                return enrollment
+            found = self._climb([*path, link], enrollment)
+            if found is not None:
+                return found
+        return None
+
+    def _issuers(self, path: list[_Link], enrollment: Enrollment | None) -> Iterator[_Link]:
+        """Whatever signed the last certificate of the path, one after the other. Without any, this is a dead end."""
+        lower = path[-1].certificate
+        found, false_issuer = False, None
+        for link in [] if lower.self_signed else self._links:
+            if link.certificate.x509.subject != lower.x509.issuer or link in path:
+                continue
+            if self._checks_left == 0:
+                raise Refusal(
+                    INVALID_CERTIFICATE, f"There are too many certificates of the name '{lower.issuer_name}'."
                 )
+            self._checks_left -= 1
+            fault = link.certificate.fault_as_issuer_of(lower)
+            if fault is None:
+                found = True
+                yield link
+            else:
+                false_issuer = _false_issuer(link, lower, fault)
+        if not found:
+            enough = any(link.verified for link in path)  # for an enrollment, whatever stands above
+            refusal = None if enough else false_issuer
+            self._dead_ends.append((len(path), refusal or _no_enrollment(path, enrollment)))
+
+    def _group_of(self, link: _Link) -> EnrollmentGroup | None:
+        """The group that stands on this certificate. Raises Refusal for one whose CA is not verified."""
+        for group in self._groups:
+            if link.certificate.der in group.signing_certificates:
                 return group
             if link.uploaded is not None and link.uploaded.name in group.ca_names:
                 if not link.verified:
                     raise Refusal(CA_NOT_FOUND, f"Group '{group.id}' admits nobody now. {_not_verified(link.uploaded)}")
-                _check_issuers(path[1 : position + 1], now)
                 return group
-    raise _no_group(path)
+        return None
 
 
-def _check_up_to_verified(path: list[_Link], start: int, now: datetime, rule: str) -> None:
-    """The path must reach a verified CA at `start` or above, and hold up to there."""
-    for position in range(start, len(path)):
-        if path[position].verified:
-            return _check_issuers(path[1 : position + 1], now)
-    raise Refusal(CA_NOT_FOUND, f"{rule} {_what_is_missing(path)}")
+def _false_issuer(link: _Link, lower: Certificate, fault: str) -> Refusal:
+    whose = f"uploaded as '{link.uploaded.name}'" if link.uploaded else "sent by the device"
+    return Refusal(
+        NO_MATCH if link.uploaded else INVALID_CERTIFICATE,
+        f"'{lower.name}' names the issuer '{lower.issuer_name}', but the certificate of that name ({whose}) {fault}.",
+    )
 
 
-def _check_issuers(links: list[_Link], now: datetime) -> None:
-    """Each may issue certificates, has few enough CAs below it, and is valid now. (`_path` checked the signatures.)"""
-    for below, link in enumerate(links):
-        certificate = link.certificate
-        if not certificate.is_ca:
-            raise Refusal(
-                INVALID_CERTIFICATE,
-                f"'{certificate.name}' issued a certificate of the chain, and is not a "
-                "CA by its basic constraints and key usage.",
-            )
-        if certificate.path_length is not None and below > certificate.path_length:
-            raise Refusal(
-                INVALID_CERTIFICATE,
-                f"'{certificate.name}' allows {certificate.path_length} CAs below it "
-                f"(path length), and the chain has {below}.",
-            )
-        _check_dates(certificate, now)
+def _no_enrollment(path: list[_Link], enrollment: Enrollment | None) -> Refusal:
+    """Why a path that goes no further admits nobody. enrollment: the one it leads to, for want of a verified CA."""
+    if enrollment is None:
+        return _no_group(path)
+    rule = (
+        f"The certificate of group '{enrollment.id}' must roll up to a verified CA."
+        if isinstance(enrollment, EnrollmentGroup)
+        else "An individual enrollment whose leaf was issued by a CA needs a verified certificate in its chain."
+    )
+    return Refusal(CA_NOT_FOUND, f"{rule} {_what_is_missing(path)}")
 
 
 def _no_group(path: list[_Link]) -> Refusal:

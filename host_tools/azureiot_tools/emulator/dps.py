@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 import uuid
@@ -15,14 +16,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from azureiot_tools.emulator import attestation
 from azureiot_tools.emulator.attestation import Attested, Refusal
+from azureiot_tools.emulator.azure_json import error_body, utc_text
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.identities import Identities
+from azureiot_tools.emulator.ids import is_registration_id, same_id
 from azureiot_tools.emulator.mqtt.packets import Connect, Publish
-from azureiot_tools.emulator.mqtt.session import Drop, Peer, Reject, Service, Session
-from azureiot_tools.emulator.registry import DeviceIdentity, Registration, Registry, utc_text
-from azureiot_tools.emulator.topics import parse_query
+from azureiot_tools.emulator.mqtt.session import Drop, Reject, Service, Session
+from azureiot_tools.emulator.peer import Peer
+from azureiot_tools.emulator.registry import Registration, Registry
+from azureiot_tools.emulator.topics import split_query
 
 RESPONSES = "$dps/registrations/res/#"
 REGISTER = "$dps/registrations/PUT/iotdps-register/?"
@@ -34,7 +40,6 @@ MAX_OPERATIONS = 10_000
 
 _USERNAME = re.compile(r"(?P<id_scope>[^/]+)/registrations/(?P<registration_id>[^/]+)/api-version=.+")
 _FOR_DPS = re.compile(r"[^/]+/registrations/[^/?]")
-_REGISTRATION_ID = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9-])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Dps(Service[Registrant]):
     def __init__(
         self,
         registry: Registry,
+        identities: Identities,
         events: Events,
         now: Callable[[], datetime],
         *,
@@ -85,6 +91,7 @@ class Dps(Service[Registrant]):
         super().__init__()
         self.name = f"DPS {id_scope}"
         self._registry = registry
+        self._identities = identities
         self._events = events
         self._now = now
         self._id_scope = id_scope
@@ -92,6 +99,7 @@ class Dps(Service[Registrant]):
         self._retry_after_s = retry_after_s
         self._assigning_steps = assigning_steps
         self._operations: OrderedDict[str, Operation] = OrderedDict()
+        self._connections = itertools.count(1)
 
     def on_connect(self, peer: Peer, connect: Connect) -> tuple[str, Registrant]:
         """Any credentials will do until the device registers; only the names must agree (docs/protocol.md §1.2)."""
@@ -103,12 +111,14 @@ class Dps(Service[Registrant]):
                 "docs/protocol.md §1.2",
             )
         registration_id = username["registration_id"]
-        if connect.client_id.lower() != registration_id.lower():
+        if not same_id(connect.client_id, registration_id):
             raise Reject(
                 f"the client id '{connect.client_id}' is not the username's registration id '{registration_id}'",
                 "docs/protocol.md §1.2",
             )
-        return registration_id.lower(), Registrant(username["id_scope"], registration_id, peer.chain)
+        # Nobody has proved to be this device yet: a connection must not close another one that says the same.
+        session_name = f"{registration_id}/{next(self._connections)}"
+        return session_name, Registrant(username["id_scope"], registration_id, peer.chain)
 
     def on_subscribe(self, session: Session[Registrant], topic_filter: str, qos: int) -> int:
         if topic_filter != RESPONSES:
@@ -119,7 +129,7 @@ class Dps(Service[Registrant]):
         request = next((kind for kind in (REGISTER, POLL) if message.topic.startswith(kind)), None)
         if request is None:
             raise Drop(f"a PUBLISH to '{message.topic}', which is no topic of DPS", "docs/protocol.md §1.3")
-        query = parse_query(message.topic.removeprefix(request))
+        query = split_query(message.topic.removeprefix(request))
         request_id = query.get("$rid")
         if not request_id:
             raise Drop(f"a PUBLISH to '{message.topic}', which has no $rid", "docs/protocol.md §1.3")
@@ -136,7 +146,7 @@ class Dps(Service[Registrant]):
             operation = (
                 self._register(registrant, message.payload)
                 if request == REGISTER
-                else self._poll(registrant, query.get("operationId") or "")
+                else self._poll(registrant, unquote(query.get("operationId") or ""))
             )
             status, retry_after, answer = self._step(operation)
         except Refusal as refusal:
@@ -146,11 +156,14 @@ class Dps(Service[Registrant]):
                 f'{refusal.error_code} "{refusal.message}": {refusal.reason}',
                 refusal.section,
             )
-            status, retry_after, answer = refusal.status, "", self._error(refusal)
+            status, retry_after, answer = (
+                refusal.status,
+                "",
+                error_body(refusal.error_code, refusal.message, self._now()),
+            )
         # $rid comes first and as it was sent: the Python and C# SDKs look for it there (docs/protocol.md §1.3).
-        raw_request_id = message.topic.partition("$rid=")[2].partition("&")[0]
         session.publish(
-            f"$dps/registrations/res/{status}/?$rid={raw_request_id}{retry_after}",
+            f"$dps/registrations/res/{status}/?$rid={request_id}{retry_after}",
             json.dumps(answer, separators=(",", ":")).encode(),
         )
 
@@ -162,7 +175,7 @@ class Dps(Service[Registrant]):
                 f"the id scope '{registrant.id_scope}' is unknown; this DPS has '{self._id_scope}'",
                 section="docs/protocol.md §9.1",
             )
-        if not _REGISTRATION_ID.fullmatch(registrant.registration_id):
+        if not is_registration_id(registrant.registration_id):
             raise Refusal(
                 "Invalid RegistrationId",
                 f"'{registrant.registration_id}' cannot be a registration id",
@@ -171,8 +184,11 @@ class Dps(Service[Registrant]):
                 section="docs/protocol.md §1.2",
             )
         _check_body(registrant, payload)
-        attested = attestation.attest(self._registry, registrant.registration_id, registrant.chain, self._now())
-        registration = self._assign(attested)
+        # An id is the same in any case (§1.2): the device keeps the spelling, and so the identity, it first came with.
+        before = self._registry.registration(registrant.registration_id)
+        registration_id = before.registration_id if before else registrant.registration_id
+        attested = attestation.attest(self._registry, registration_id, registrant.chain, self._now())
+        registration = self._assign(attested, before)
         operation = Operation(_operation_id(), registrant, self._assigning_steps, {})
         operation.answer = {
             "operationId": operation.id,
@@ -205,14 +221,16 @@ class Dps(Service[Registrant]):
             return 202, f"&retry-after={self._retry_after_s}", {"operationId": operation.id, "status": "assigning"}
         return 200, "", operation.answer
 
-    def _assign(self, attested: Attested) -> Registration:
-        """Choose the hub, write the identity into it, and keep what was decided (docs/protocol.md §2.3–2.5)."""
+    def _assign(self, attested: Attested, before: Registration | None) -> Registration:
+        """Choose the hub, write the identity into it, and keep what was decided (docs/protocol.md §2.3–2.5).
+
+        A device that is refused keeps its identity where it is, if it has one (§2.6), and the record says where.
+        """
         now = self._now()
-        before = self._registry.registration(attested.registration_id)
         registration = Registration(
-            registration_id=attested.registration_id,
-            device_id=attested.device_id,
-            assigned_hub="",
+            registration_id=before.registration_id if before else attested.registration_id,
+            device_id=before.device_id if before else "",
+            assigned_hub=before.assigned_hub if before else "",
             enrollment_group_id=attested.group_id,
             status="assigned",
             substatus="initialAssignment",
@@ -227,14 +245,13 @@ class Dps(Service[Registrant]):
         allowed = [hub for hub in attested.enrollment.hubs or self._hubs if hub in self._hubs]
         if not attested.enabled:
             # Which answer a disabled enrollment gets over MQTT is not verified: docs/protocol.md §2.2.
-            registration = replace(registration, device_id="", status="disabled", substatus="")
+            registration = replace(registration, status="disabled", substatus="")
             self._events.publish(
                 "refused", attested.registration_id, "the enrollment is disabled", "docs/protocol.md §2.2"
             )
         elif not allowed:
             registration = replace(
                 registration,
-                device_id="",
                 status="failed",
                 substatus="",
                 error_code=400208,
@@ -247,36 +264,20 @@ class Dps(Service[Registrant]):
                 "docs/protocol.md §2.3",
             )
         else:
-            registration = self._place(registration, before, allowed)
+            registration = self._place(registration, attested.device_id, allowed)
         self._registry.put_registration(registration)
         return registration
 
-    def _place(self, registration: Registration, before: Registration | None, allowed: Sequence[str]) -> Registration:
+    def _place(self, registration: Registration, device_id: str, allowed: Sequence[str]) -> Registration:
         """Keep the device where it is if that is allowed; a device that moves leaves no identity behind (§2.4)."""
-        old_hub = before.assigned_hub if before else ""
+        old_hub = registration.assigned_hub
         hub = old_hub if old_hub in allowed else _hashed(registration.registration_id, allowed)
-        moved = old_hub not in ("", hub)
-        if moved and before is not None:
-            self._registry.delete_device(old_hub, before.device_id)
+        if (hub, device_id) != (old_hub, registration.device_id):
+            if old_hub:
+                self._identities.delete(old_hub, registration.device_id)
+            self._take_over(hub, device_id, registration.registration_id)
         # DPS enters the leaf's thumbprint, for enrollment groups too (§2.5): a renewed leaf must come here again.
-        known = self._registry.device(hub, registration.device_id)
-        identity = known or DeviceIdentity(
-            hub=hub,
-            device_id=registration.device_id,
-            generation_id=f"{registration.updated:%Y%m%d%H%M%S%f}",
-            enabled=True,
-            thumbprints=(),
-            created=registration.updated,
-            updated=registration.updated,
-        )
-        self._registry.put_device(
-            replace(
-                identity,
-                thumbprints=(registration.leaf_sha256,),
-                authentication="selfSigned",
-                updated=registration.updated,
-            )
-        )
+        self._identities.enter(hub, device_id, (registration.leaf_sha256,))
         through = (
             f"enrollment group '{registration.enrollment_group_id}'"
             if registration.enrollment_group_id
@@ -285,19 +286,31 @@ class Dps(Service[Registrant]):
         self._events.publish(
             "registered",
             registration.registration_id,
-            f"assigned to hub {hub} as '{registration.device_id}' through {through}",
+            f"assigned to hub {hub} as '{device_id}' through {through}",
             "docs/protocol.md §2.1",
             hub=hub,
         )
-        return replace(registration, assigned_hub=hub, substatus="deviceDataMigrated" if moved else "initialAssignment")
+        moved = old_hub not in ("", hub)
+        return replace(
+            registration,
+            assigned_hub=hub,
+            device_id=device_id,
+            substatus="deviceDataMigrated" if moved else "initialAssignment",
+        )
 
-    def _error(self, refusal: Refusal) -> dict[str, Any]:
-        return {
-            "errorCode": refusal.error_code,
-            "trackingId": str(uuid.uuid4()),
-            "message": refusal.message,
-            "timestampUtc": utc_text(self._now()),
-        }
+    def _take_over(self, hub: str, device_id: str, registration_id: str) -> None:
+        """Take the identity from any other registration that has it: two enrollments may name one device id."""
+        for other in self._registry.registrations_of(hub, device_id):
+            self._registry.put_registration(
+                replace(other, assigned_hub="", device_id="", status="unassigned", substatus="")
+            )
+            self._events.publish(
+                "emulator",
+                device_id,
+                f"the identity in hub {hub} now belongs to registration '{registration_id}', was "
+                f"'{other.registration_id}': two enrollments give the device id '{device_id}'",
+                "docs/protocol.md §2.1",
+            )
 
 
 def registration_state(registration: Registration) -> dict[str, Any]:
@@ -307,7 +320,7 @@ def registration_state(registration: Registration) -> dict[str, Any]:
         "registrationId": registration.registration_id,
         "createdDateTimeUtc": utc_text(registration.created),
     }
-    if registration.assigned_hub:  # both or neither: the SDK for C refuses one alone
+    if registration.status == "assigned":  # a refused device is not told where its identity may still be
         state |= {"assignedHub": registration.assigned_hub, "deviceId": registration.device_id}
     state["status"] = registration.status
     if registration.substatus:
@@ -333,8 +346,16 @@ def _check_body(registrant: Registrant, payload: bytes) -> None:
             error_code=400004,
             section="docs/protocol.md §1.4",
         )
+    if body.get("csr") is not None:
+        raise Refusal(
+            "Invalid request body",
+            "the body asks for a certificate (csr), and this emulator issues none: register without it",
+            status=400,
+            error_code=400004,
+            section="docs/protocol.md §6.1",
+        )
     named = body.get("registrationId", registrant.registration_id)
-    if not isinstance(named, str) or named.lower() != registrant.registration_id.lower():
+    if not isinstance(named, str) or not same_id(named, registrant.registration_id):
         raise Refusal(
             "Invalid RegistrationId",
             f"the body names the registration id {named!r}, the username '{registrant.registration_id}'",

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from azureiot_tools.console import printable
+from azureiot_tools.emulator.azure_json import utc_text
 
 REMEMBERED = 2_000
 REMEMBERED_BYTES = 16 * 1024 * 1024
 QUEUED_PER_READER = 1_000
+QUEUED_BYTES_PER_READER = 16 * 1024 * 1024
 
 _log = logging.getLogger("azureiot.emulator")
 
@@ -31,7 +34,7 @@ class Event:
     kind: connected, disconnected, refused, dropped, registered, telemetry, tls or emulator; and lost, to a reader that
     was too slow. device_id: "" when no device is meant. text: for a person, safe to print. section: the source of the
     rule that was applied ("docs/protocol.md §2.1") or "". detail: JSON-able; of telemetry it is
-    `registry.Telemetry.as_json()`.
+    `azure_json.telemetry_body`.
     """
 
     sequence: int
@@ -41,6 +44,22 @@ class Event:
     text: str
     section: str
     detail: dict[str, Any]
+    size_bytes: int = field(init=False, compare=False, repr=False)  # what it takes in memory, roughly
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size_bytes", 500 + memory_bytes(self.text) + memory_bytes(self.detail))
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as the service API and `azureiot emulator --json` show it."""
+        return {
+            "sequence": self.sequence,
+            "timeUtc": utc_text(self.time),
+            "kind": self.kind,
+            "deviceId": self.device_id,
+            "text": self.text,
+            "section": self.section,
+            "detail": self.detail,
+        }
 
 
 class Events:
@@ -107,9 +126,9 @@ class Events:
 
     def _remember(self, event: Event) -> None:
         self._recent.append(event)
-        self._recent_bytes += _size_bytes(event)
+        self._recent_bytes += event.size_bytes
         while len(self._recent) > REMEMBERED or self._recent_bytes > REMEMBERED_BYTES:
-            self._recent_bytes -= _size_bytes(self._recent.popleft())
+            self._recent_bytes -= self._recent.popleft().size_bytes
 
 
 class _Mailbox(asyncio.Queue[Event]):
@@ -121,6 +140,7 @@ class _Mailbox(asyncio.Queue[Event]):
 
     def _init(self, maxsize: int) -> None:
         self._waiting: deque[Event] = deque()
+        self._waiting_bytes = 0
         self._lost = 0
 
     def qsize(self) -> int:
@@ -130,14 +150,18 @@ class _Mailbox(asyncio.Queue[Event]):
         return not self._waiting
 
     def _put(self, item: Event) -> None:
-        if len(self._waiting) >= QUEUED_PER_READER:
-            self._waiting.popleft()
-            self._lost += 1
         self._waiting.append(item)
+        self._waiting_bytes += item.size_bytes
+        # The newest stays, however large: a reader must learn of what comes, and what it lost is numbered by it.
+        while len(self._waiting) > 1 and (
+            len(self._waiting) > QUEUED_PER_READER or self._waiting_bytes > QUEUED_BYTES_PER_READER
+        ):
+            self._take()
+            self._lost += 1
 
     def _get(self) -> Event:
         if not self._lost:
-            return self._waiting.popleft()
+            return self._take()
         count, self._lost = self._lost, 0
         # Numbered like the last one lost, so that a reader that resumes from here misses nothing more.
         return Event(
@@ -150,7 +174,15 @@ class _Mailbox(asyncio.Queue[Event]):
             {"count": count},
         )
 
+    def _take(self) -> Event:
+        event = self._waiting.popleft()
+        self._waiting_bytes -= event.size_bytes
+        return event
 
-def _size_bytes(event: Event) -> int:
-    # Roughly; only payloads are ever large.
-    return 500 + len(event.text) + len(event.detail.get("payload", ""))
+
+def memory_bytes(value: Any) -> int:
+    """What a value takes in memory, a dict with its keys and values: many small properties weigh more than payloads."""
+    own_bytes = sys.getsizeof(value)
+    if isinstance(value, dict):
+        return own_bytes + sum(memory_bytes(key) + memory_bytes(item) for key, item in value.items())
+    return own_bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -10,10 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from azureiot_tools.emulator.azure_json import telemetry_body, utc_text
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.packets import Connect, Publish, Will
-from azureiot_tools.emulator.mqtt.session import Drop, Peer, Reject, Service, Session
-from azureiot_tools.emulator.registry import DeviceIdentity, Registry, Telemetry, utc_text
+from azureiot_tools.emulator.mqtt.session import Drop, Reject, Service, Session
+from azureiot_tools.emulator.peer import Peer
+from azureiot_tools.emulator.registry import DeviceIdentity, Registry, Telemetry
+from azureiot_tools.emulator.telemetry_log import TelemetryLog
 from azureiot_tools.emulator.topics import parse_query
 
 MAX_MESSAGE_BYTES = 256 * 1024  # body, system values, application names and values: docs/protocol.md §3.5
@@ -65,39 +68,6 @@ class ConnectedDevice:
     model_id: str | None
 
 
-class TelemetryLog:
-    """Writes messages to the registry in batches: soon, but not one transaction for each.
-
-    A message is acknowledged before it is written: after a crash, those of the last DELAY_S may be missing.
-    """
-
-    DELAY_S = 0.1
-    MAX_BATCH_BYTES = 4 * 1024 * 1024
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self._batch: list[Telemetry] = []
-        self._bytes = 0
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, message: Telemetry) -> None:
-        self._batch.append(message)
-        self._bytes += len(message.payload)
-        if self._bytes > self.MAX_BATCH_BYTES:
-            self.flush()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.DELAY_S, self.flush)
-
-    def flush(self) -> None:
-        """Write what is waiting."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        batch, self._batch, self._bytes = self._batch, [], 0
-        if batch:
-            self._registry.add_telemetry(batch)
-
-
 class Hub(Service[ConnectedDevice]):
     """One hub; its sessions survive their connections (clean session 0, docs/protocol.md §3.1)."""
 
@@ -105,7 +75,13 @@ class Hub(Service[ConnectedDevice]):
     keeps_sessions = True
 
     def __init__(
-        self, host: str, registry: Registry, events: Events, telemetry: TelemetryLog, now: Callable[[], datetime]
+        self,
+        host: str,
+        registry: Registry,
+        identities: Identities,
+        events: Events,
+        telemetry: TelemetryLog,
+        now: Callable[[], datetime],
     ) -> None:
         super().__init__()
         self.name = f"hub {host}"
@@ -114,6 +90,7 @@ class Hub(Service[ConnectedDevice]):
         self._events = events
         self._telemetry = telemetry
         self._now = now
+        identities.watch(host, self._identity_changed)
 
     def on_connect(self, peer: Peer, connect: Connect) -> tuple[str, ConnectedDevice]:
         """Every refusal is CONNACK 5, whatever the fault (docs/protocol.md §3.2); the reason is for the developer."""
@@ -153,23 +130,37 @@ class Hub(Service[ConnectedDevice]):
         return min(qos, 1)
 
     def on_publish(self, session: Session[ConnectedDevice], message: Publish) -> None:
-        bag = self._property_bag(session.principal, message.topic)
-        if message.retain:
-            bag["mqtt-retain"] = "true"  # docs/protocol.md §3.4
-        self._accept(session.principal, bag, message.payload)
+        self._accept(session.principal, self._property_bag(session.principal, message), message.payload)
 
     def on_will(self, session: Session[ConnectedDevice], will: Will) -> None:
-        bag = self._property_bag(session.principal, will.topic)
+        bag = self._property_bag(session.principal, will)
         self._accept(session.principal, bag | {"iothub-MessageType": "Will"}, will.payload)
 
+    def _identity_changed(self, device_id: str, identity: DeviceIdentity | None) -> None:
+        """Close the connection of a device that may no longer be here (docs/protocol.md §3.9); forget a deleted one."""
+        session = self.sessions.get(device_id)
+        if session is None or (identity is not None and identity.enabled):
+            return
+        if session.link is not None:
+            what = "deleted from" if identity is None else "disabled in"
+            session.link.close("dropped", f"the device was {what} the hub while connected", "docs/protocol.md §3.9")
+        if identity is None:
+            self.sessions.pop(device_id, None)  # gone already, if it was not persistent
+
     def _check_will(self, device: ConnectedDevice, will: Will) -> None:
+        if will.qos == 2:
+            raise Reject("the will has QoS 2, with which nothing may be published", "docs/protocol.md §3.4")
         try:
-            self._property_bag(device, will.topic)
+            self._property_bag(device, will)
         except Drop as drop:
             raise Reject(f"the will is {drop.reason}", drop.section) from None
 
-    def _property_bag(self, device: ConnectedDevice, topic: str) -> dict[str, str | None]:
-        """The properties in a telemetry topic (docs/protocol.md §3.5). Raises Drop for any other topic (§3.9)."""
+    def _property_bag(self, device: ConnectedDevice, message: Publish | Will) -> dict[str, str | None]:
+        """The properties of telemetry: its topic's, and RETAIN as one (docs/protocol.md §3.5, §3.4).
+
+        Raises Drop for a topic that is none of telemetry (§3.9).
+        """
+        topic = message.topic
         device_id = device.identity.device_id
         events_topic = f"devices/{device_id}/messages/events"
         if topic != events_topic and not topic.startswith(events_topic + "/"):
@@ -179,7 +170,8 @@ class Hub(Service[ConnectedDevice]):
                 else f"; '{device_id}' publishes to {events_topic}/"
             )
             raise Drop(f"a PUBLISH to '{topic}'{hint}", "docs/protocol.md §3.9")
-        return parse_query(topic.removeprefix(events_topic).removeprefix("/").removeprefix("?").removesuffix("/"))
+        bag = parse_query(topic.removeprefix(events_topic).removeprefix("/").removeprefix("?").removesuffix("/"))
+        return bag | {"mqtt-retain": "true"} if message.retain else bag
 
     def _accept(self, device: ConnectedDevice, bag: dict[str, str | None], payload: bytes) -> None:
         system = {name: value or "" for name, value in bag.items() if name.startswith("$.")}
@@ -201,7 +193,7 @@ class Hub(Service[ConnectedDevice]):
             enqueued=now,
         )
         self._telemetry.add(message)
-        shown = message.as_json()
+        shown = telemetry_body(message)
         self._events.publish("telemetry", message.device_id, _summary(shown["payload"], properties), "", **shown)
 
 

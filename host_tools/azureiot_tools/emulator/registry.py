@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TELEMETRY_KEPT = 10_000
+TELEMETRY_KEPT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,6 @@ class EnrollmentGroup:
     signing_certificates: tuple[bytes, ...]
     enabled: bool
     hubs: tuple[str, ...]
-    initial_twin: dict[str, Any] | None
     created: datetime
     updated: datetime
 
@@ -63,7 +64,6 @@ class IndividualEnrollment:
     certificates: tuple[bytes, ...]
     enabled: bool
     hubs: tuple[str, ...]
-    initial_twin: dict[str, Any] | None
     created: datetime
     updated: datetime
 
@@ -120,26 +120,6 @@ class Telemetry:
     system: dict[str, str]
     enqueued: datetime
 
-    def as_json(self) -> dict[str, Any]:
-        """The message as the service API, the event stream and `azureiot monitor` show it.
-
-        payload is text, or base64 where it is not UTF-8 (payloadEncoding says which). properties has the application's,
-        the system's and the stamps together; the hub's win, so that a device cannot forge a stamp.
-        """
-        try:
-            payload, encoding = self.payload.decode(), "utf-8"
-        except UnicodeDecodeError:
-            payload, encoding = base64.b64encode(self.payload).decode(), "base64"
-        return {
-            "sequence": self.sequence,
-            "hub": self.hub,
-            "deviceId": self.device_id,
-            "payload": payload,
-            "payloadEncoding": encoding,
-            "properties": {**self.properties, **self.system},
-            "enqueuedTimeUtc": utc_text(self.enqueued),
-        }
-
 
 Record = TypeVar(
     "Record", CaCertificate, EnrollmentGroup, IndividualEnrollment, Registration, DeviceIdentity, Telemetry
@@ -149,17 +129,22 @@ Record = TypeVar(
 class Registry:
     """The emulator's records, in the file `path` or, when it is None, in memory.
 
-    Every change but telemetry is committed before its method returns: it survives the process's death (not the
-    machine's: SQLite's WAL with synchronous=NORMAL). Methods may be called from any thread.
+    Every change is committed before its method returns: it survives the process's death (not the machine's: SQLite's
+    WAL with synchronous=NORMAL). Methods may be called from any thread. No other process gets at the file meanwhile,
+    so that none can make the emulator wait.
 
-    Raises sqlite3.Error when the file cannot be opened, is not a database, or was written by a newer version.
+    Raises sqlite3.Error when the file cannot be opened, is in use, is not a database, or is of another version; OSError
+    when it cannot be made private.
     """
 
     def __init__(self, path: Path | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.now = now
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        if path is not None:
+            make_private(path)
+        self._db = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
         try:
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -173,7 +158,7 @@ class Registry:
             self._devices = _Table(self._db, DeviceIdentity)
             self._telemetry = _Table(self._db, Telemetry)
             self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            (self._last_sequence,) = self._db.execute("SELECT coalesce(max(sequence), 0) FROM Telemetry").fetchone()
+            self._stored = self._stored_after(0)
         except BaseException:
             self._db.close()
             raise
@@ -239,6 +224,10 @@ class Registry:
             return self._list(self._registrations)
         return self._list(self._registrations, "WHERE enrollment_group_id = ?", group_id)
 
+    def registrations_of(self, hub: str, device_id: str) -> list[Registration]:
+        """The registrations that were given this identity: one, or none."""
+        return self._list(self._registrations, "WHERE assigned_hub = ? AND device_id = ?", hub, device_id)
+
     def delete_registration(self, registration_id: str) -> bool:
         return self._delete(self._registrations, registration_id)
 
@@ -262,19 +251,52 @@ class Registry:
     # Telemetry, by sequence: 1, 2, 3 … over the life of the file.
 
     def add_telemetry(self, items: Sequence[Telemetry]) -> None:
-        """Store messages in one transaction, numbered in their order, and forget all but the newest TELEMETRY_KEPT."""
-        with self._lock, self._transaction():
-            for sequence, item in enumerate(items, start=self._last_sequence + 1):
-                self._telemetry.put(item, sequence=sequence)
-            newest = self._last_sequence + len(items)
-            self._db.execute("DELETE FROM Telemetry WHERE sequence <= ?", (newest - TELEMETRY_KEPT,))
-            self._last_sequence = newest
+        """Store messages in one transaction, numbered in their order, and forget the oldest that are too many.
 
-    def telemetry(self, device_id: str | None = None, after: int = 0, limit: int = 100) -> list[Telemetry]:
-        """The oldest `limit` messages with a sequence above `after`, of one device or of all."""
+        The newest TELEMETRY_KEPT are kept, and no more than TELEMETRY_KEPT_BYTES of them.
+        """
+        with self._lock:
+            last = self._stored[-1][0] if self._stored else 0
+            with self._transaction():
+                for sequence, item in enumerate(items, start=last + 1):
+                    self._telemetry.put(item, sequence=sequence)
+                stored = (self._stored + self._stored_after(last))[-TELEMETRY_KEPT:]
+                total_bytes = sum(size_bytes for _, size_bytes in stored)
+                oldest = 0
+                while total_bytes > TELEMETRY_KEPT_BYTES:
+                    total_bytes -= stored[oldest][1]
+                    oldest += 1
+                stored = stored[oldest:]
+                self._db.execute("DELETE FROM Telemetry WHERE sequence < ?", (stored[0][0] if stored else 0,))
+            self._stored = stored
+
+    def telemetry(
+        self, device_id: str | None = None, after: int = 0, limit: int = 100, most_bytes: int | None = None
+    ) -> list[Telemetry]:
+        """The oldest `limit` messages with a sequence above `after`, of one device or of all.
+
+        most_bytes: fewer messages when they would be larger than this in all, but one at least; None for no such limit.
+        """
         where = "WHERE sequence > ?" + (" AND device_id = ?" if device_id is not None else "") + " ORDER BY sequence"
         values = (after,) if device_id is None else (after, device_id)
-        return self._list(self._telemetry, f"{where} LIMIT ?", *values, limit)
+        found: list[Telemetry] = []
+        with self._lock:
+            sizes_bytes = dict(self._stored)
+            left_bytes = most_bytes
+            for message in self._telemetry.select(f"{where} LIMIT ?", *values, limit):
+                if left_bytes is not None:
+                    left_bytes -= sizes_bytes[message.sequence]
+                    if left_bytes < 0 and found:
+                        break
+                found.append(message)
+        return found
+
+    def _stored_after(self, sequence: int) -> list[tuple[int, int]]:
+        """(sequence, bytes) of the stored messages above this one, in order."""
+        size = "length(payload) + length(properties) + length(system)"
+        return self._db.execute(
+            f"SELECT sequence, {size} FROM Telemetry WHERE sequence > ? ORDER BY sequence", (sequence,)
+        ).fetchall()
 
     def _put(self, table: _Table[Record], record: Record) -> None:
         with self._lock:
@@ -297,10 +319,11 @@ class Registry:
         self._db.execute("BEGIN")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite ends one by itself after some errors, a full disk among them
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
 
 class _Table(Generic[Record]):
@@ -338,9 +361,13 @@ class _Table(Generic[Record]):
         return "WHERE " + " AND ".join(f"{name} = ?" for name in self._record.KEY)
 
 
-def utc_text(time: datetime) -> str:
-    """`time` as Azure writes it: UTC, seven fractional digits, Z (docs/protocol.md §1.5)."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+def make_private(path: Path) -> None:
+    """Let nobody but the owner read this file, which is made if need be: SQLite gives its other files the same mode.
+
+    Raises OSError.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+    path.chmod(0o600)
 
 
 def _sql_type(type_: Any, collation: str) -> str:

@@ -23,19 +23,25 @@ from aiohttp import web
 
 from azureiot_tools.certificates.credential import Credential
 from azureiot_tools.console import UserError, reason
-from azureiot_tools.emulator import dps, hub, rest
+from azureiot_tools.emulator import dps, hub, rest, tls
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
 from azureiot_tools.emulator.mqtt.packets import Connect
-from azureiot_tools.emulator.mqtt.session import Peer, Reject, Service
-from azureiot_tools.emulator.registry import Registry
-from azureiot_tools.emulator.server_certificate import server_credential
-from azureiot_tools.emulator.tls import Listener, server_context
+from azureiot_tools.emulator.mqtt.session import Reject, Service
+from azureiot_tools.emulator.peer import Peer
+from azureiot_tools.emulator.registry import Registry, make_private
+from azureiot_tools.emulator.server_certificate import server_credentials
+from azureiot_tools.emulator.telemetry_log import TelemetryLog
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = {"0.0.0.0", "::"}
 # The service API can do everything and asks for no password: it is for this machine, wherever devices are listened for.
 SERVICE_HOST = "127.0.0.1"
+API_IDLE_S = 10.0
+STOPPED = "stopped"  # the text of an emulator's last event
+# Descriptors beside those of accepted connections: files, the service API, and what is accepted before it is refused.
+SPARE_DESCRIPTORS = tls.BACKLOG + 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,8 @@ class EmulatorOptions:
     def __post_init__(self) -> None:
         if not self.hubs:
             raise UserError("An emulator needs at least one hub.")
+        if len({name.lower() for name in self.hubs}) < len(self.hubs):
+            raise UserError(f"Two hubs cannot have one name: {', '.join(self.hubs)}.", "Case does not count.")
         for name in (*self.hubs, self.id_scope):
             if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
                 raise UserError(
@@ -79,7 +87,7 @@ class EmulatorOptions:
 class Emulator:
     """One emulator. `start` and `stop` belong to one event loop; `running` brings a thread and a loop along.
 
-    After `start`: mqtt_port, http_port, ca_path (what devices must trust), registry, events.
+    After `start`: mqtt_port, http_port, ca_path (what devices must trust), registry, events, identities.
     """
 
     mqtt_port: int
@@ -87,6 +95,7 @@ class Emulator:
     ca_path: Path
     registry: Registry
     events: Events
+    identities: Identities
 
     def __init__(self, options: EmulatorOptions) -> None:
         self.options = options
@@ -103,6 +112,7 @@ class Emulator:
     async def stop(self) -> None:
         """Close every connection, write what is waiting, and release ports and data."""
         await self._open.aclose()
+        self.events.publish("emulator", "", STOPPED)
 
     async def _start(self, opened: AsyncExitStack) -> None:
         options = self.options
@@ -115,12 +125,14 @@ class Emulator:
         self.registry = _open_registry(None if options.data is None else directory / "state.db", options.now)
         opened.callback(self.registry.close)
         names = (*LOOPBACK_NAMES, options.host, *options.hubs, *options.server_names)
-        own, self.ca_path = server_credential(directory, set(names) - ANY_ADDRESS, options.now())
-        telemetry = hub.TelemetryLog(self.registry)
+        own, self.ca_path = server_credentials(directory, set(names) - ANY_ADDRESS, options.now())
+        self.identities = Identities(self.registry, options.now)
+        telemetry = TelemetryLog(self.registry, self.events)
         opened.callback(telemetry.flush)
         services = _Services(
             dps.Dps(
                 self.registry,
+                self.identities,
                 self.events,
                 options.now,
                 id_scope=options.id_scope,
@@ -128,13 +140,16 @@ class Emulator:
                 retry_after_s=options.retry_after_s,
                 assigning_steps=options.assigning_steps,
             ),
-            {host.lower(): hub.Hub(host, self.registry, self.events, telemetry, options.now) for host in options.hubs},
+            {
+                host.lower(): hub.Hub(host, self.registry, self.identities, self.events, telemetry, options.now)
+                for host in options.hubs
+            },
         )
-        listener = Listener(
-            server_context(options.server or own),
+        listener = tls.Listener(
+            [options.server] if options.server else own,
             lambda: Connection(services.route, self.events.publish, options.limits),
             self.events.publish,
-            max_connections=options.limits.connections,
+            max_connections=_affordable(options.limits.connections),
             handshake_s=options.limits.handshake_s,
         )
         self.mqtt_port = await _listen(listener.start, options.host, options.port)
@@ -150,9 +165,15 @@ class Emulator:
     async def _start_service_api(self, opened: AsyncExitStack) -> int:
         options = self.options
         application = rest.build(
-            self.registry, self.events, hubs=options.hubs, now=options.now, allowed_hosts=self._allowed_hosts
+            self.registry,
+            self.events,
+            self.identities,
+            hubs=options.hubs,
+            now=options.now,
+            allowed_hosts=self._allowed_hosts,
         )
-        runner = web.AppRunner(application, shutdown_timeout=1.0, access_log=None)
+        # The time-out is for a request's headers too: half-sent ones must not hold a connection for long.
+        runner = web.AppRunner(application, shutdown_timeout=1.0, keepalive_timeout=API_IDLE_S, access_log=None)
         await runner.setup()
         opened.push_async_callback(runner.cleanup)
 
@@ -164,7 +185,7 @@ class Emulator:
 
     def _allowed_hosts(self) -> set[str]:
         """The Host headers that mean this service; any other is a web page's doing (DNS rebinding)."""
-        return {f"{name}:{self.http_port}" for name in ("localhost", "127.0.0.1", "[::1]")}
+        return {f"{name}:{self.http_port}" for name in ("localhost", "127.0.0.1")}
 
 
 @contextmanager
@@ -231,11 +252,27 @@ class _Services:
                     session.link.close("disconnected", "the emulator stops")
 
 
+def _affordable(connections: int) -> int:
+    """So many connections, or as many as the system allows this process. Its soft limit is raised where that helps."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_DESCRIPTORS
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(1, allowed - SPARE_DESCRIPTORS)
+
+
 @contextmanager
 def _claim(directory: Path) -> Iterator[None]:
     """Keep a second emulator out of the data directory. SQLite's lock, which dies with the process, on any system."""
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(directory / "lock")
         lock = sqlite3.connect(directory / "lock", timeout=0, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise UserError(f"The data directory {directory} cannot be used: {reason(error)}.") from None
@@ -255,9 +292,9 @@ def _claim(directory: Path) -> Iterator[None]:
 def _open_registry(path: Path | None, now: Callable[[], datetime]) -> Registry:
     try:
         return Registry(path, now)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise UserError(
-            f"The emulator's state in {path} cannot be opened: {error}.", "Move the file away to begin anew."
+            f"The emulator's state in {path} cannot be opened: {reason(error)}.", "Move the file away to begin anew."
         ) from None
 
 

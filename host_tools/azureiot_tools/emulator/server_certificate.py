@@ -1,4 +1,4 @@
-"""The emulator's own CA and server certificate: made once, kept in its data directory, renewed in time."""
+"""The emulator's own CA and server certificates: made once, kept in its data directory, renewed in time."""
 
 from __future__ import annotations
 
@@ -11,40 +11,54 @@ from cryptography import x509
 
 from azureiot_tools.certificates import authority, formats, store
 from azureiot_tools.certificates.credential import Credential, issued_by, key_to_pem, to_pem
+from azureiot_tools.console import UserError
 
 CA_DAYS = 3650
 SERVER_DAYS = 365
 RENEW_BEFORE = timedelta(days=30)
+# Both, as Azure has them: half of its cipher suites need the one, half the other (docs/protocol.md §4.2).
+KEY_TYPES = {"server": "ec-p256", "server-rsa": "rsa-2048"}
 
 
-def server_credential(directory: Path, names: Iterable[str], now: datetime) -> tuple[Credential, Path]:
-    """(server certificate for these DNS names and IP addresses, path of the CA certificate that devices must trust).
+def server_credentials(directory: Path, names: Iterable[str], now: datetime) -> tuple[list[Credential], Path]:
+    """(server certificates for these DNS names and IP addresses, path of the CA certificate that devices must trust).
 
-    A certificate that is there already is kept unless it is about to expire, is for other names or from another CA. The
-    CA, which boards have been given, is replaced only once it has expired.
+    A certificate that is there already is kept unless it is about to expire, is not valid yet (made when the clock was
+    wrong), is for other names or from another CA. The CA, which boards have been given, is never replaced.
 
-    Raises UserError when a file cannot be read or written.
+    Raises UserError when a file cannot be read or written, or the CA is not valid now.
     """
     ca_path = directory / "emulator-ca.crt"
     ca = _kept(ca_path)
-    if ca is None or ca.certificate.not_valid_after_utc <= now:
+    if ca is None:
         ca = authority.create_root("azureiot emulator CA", days=CA_DAYS, path_length=0, now=now)
         _keep(ca_path, ca)
-    path = directory / "server.crt"
-    server = _kept(path)
-    wanted = sorted(set(names))
-    if (
-        server is None
-        or server.certificate.not_valid_after_utc - RENEW_BEFORE <= now
-        or _names(server.certificate) != wanted
-        or not issued_by(server.certificate, ca.certificate)
-    ):
-        addresses = [name for name in wanted if _is_address(name)]
-        server = authority.issue_server(
-            ca, [name for name in wanted if name not in addresses], addresses, days=SERVER_DAYS, now=now
+    starts, ends = ca.certificate.not_valid_before_utc, ca.certificate.not_valid_after_utc
+    if not starts <= now < ends:
+        raise UserError(
+            f"The emulator's CA {ca_path} is valid from {starts:%Y-%m-%d} to {ends:%Y-%m-%d}, not on {now:%Y-%m-%d}.",
+            "Set the clock; if it is right, move the file away, and give the CA that is then made to every device.",
         )
-        _keep(path, server)
-    return server, ca_path
+    wanted = sorted(set(names))
+    return [
+        _server(directory / f"{name}.crt", ca, wanted, key_type, now) for name, key_type in KEY_TYPES.items()
+    ], ca_path
+
+
+def _server(path: Path, ca: Credential, names: list[str], key_type: str, now: datetime) -> Credential:
+    kept = _kept(path)
+    if (
+        kept is not None
+        and kept.certificate.not_valid_before_utc <= now < kept.certificate.not_valid_after_utc - RENEW_BEFORE
+        and _names(kept.certificate) == names
+        and issued_by(kept.certificate, ca.certificate)
+    ):
+        return kept
+    addresses = [name for name in names if _is_address(name)]
+    dns_names = [name for name in names if name not in addresses]
+    issued = authority.issue_server(ca, dns_names, addresses, key_type=key_type, days=SERVER_DAYS, now=now)
+    _keep(path, issued)
+    return issued
 
 
 def _kept(path: Path) -> Credential | None:

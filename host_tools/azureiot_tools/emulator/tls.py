@@ -7,22 +7,28 @@ BIOs stand between asyncio's plain transport and the protocol above.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from OpenSSL import SSL, crypto
 
 from azureiot_tools.certificates.credential import Credential
-from azureiot_tools.emulator.mqtt.session import Peer, Report
+from azureiot_tools.emulator.peer import Peer, Report
 
 # How long a closed connection may take to send its rest and to see the client close too, before it is cut.
 CLOSING_S = 2.0
 _CHUNK_BYTES = 64 * 1024
+# How much of one client is served before it is the others' turn.
+_TURN_BYTES = 4 * 1024
+# Connections that the system keeps for us. asyncio tries to accept as many at once, and logs each that it cannot.
+BACKLOG = 100
+_HANDSHAKE_RECORD = b"\x16"
 
-# All that Azure offers in TLS 1.2 (docs/protocol.md §4.2); a client without any of these must fail here too.
+# All that Azure offers in TLS 1.2 (docs/protocol.md §4.2); a client without any of these must fail here too. RSA comes
+# first: only a client that offers nothing but ECDSA is shown the ECC certificate.
 _CIPHERS = ":".join(
     f"ECDHE-{signature}-{cipher}"
-    for signature in ("ECDSA", "RSA")
+    for signature in ("RSA", "ECDSA")
     for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "AES256-SHA384", "AES128-SHA256")
 )
 
@@ -39,45 +45,48 @@ _FAILURES = {
     "http request": "plain HTTP came to the TLS port: the service API has a port of its own",
     "wrong version number": "what came is not TLS: MQTT without TLS is not spoken here",
     "packet length too long": "what came is not TLS",
-    "unsupported protocol": "the client speaks only TLS versions before 1.2",
+    "unsupported protocol": "the client speaks neither TLS 1.2 nor, to a hub's device endpoint, TLS 1.3",
     "no shared cipher": "the client offers no cipher suite in common",
     "bad signature": "the client's private key does not belong to its certificate",
 }
 
 
-def server_context(credential: Credential) -> SSL.Context:
-    """TLS 1.2 or newer with this server certificate; any client certificate is accepted here, and none too."""
+def _context(credentials: Sequence[Credential], newest_version: int) -> SSL.Context:
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_max_proto_version(newest_version)
     context.set_cipher_list(_CIPHERS.encode())
-    context.use_privatekey(credential.key)
-    context.use_certificate(credential.certificate)
-    for certificate in credential.chain:
-        context.add_extra_chain_cert(certificate)
+    for credential in credentials:
+        context.use_privatekey(credential.key)
+        context.use_certificate(credential.certificate)
+        for certificate in credential.chain:
+            context.add_extra_chain_cert(certificate)
     context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
     # A resumed session knows the client's leaf but not the intermediates it sent, and would be refused for their want.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
     return context
 
 
 class Listener:
     """Accepts TLS connections and sets a protocol on each.
 
-    factory: makes the protocol; its `connection_made` is called once the handshake is done, with a transport whose
-    extra info "peer" is a `Peer`.  max_connections: more are closed at once.  report: told what fails before that.
+    credentials: the server's certificates, one for each type of key.  factory: makes the protocol; its
+    `connection_made` is called once the handshake is done, with a transport whose extra info "peer" is a `Peer`.
+    report: told what fails before that.  max_connections: more are closed at once.
     """
 
     def __init__(
         self,
-        context: SSL.Context,
+        credentials: Sequence[Credential],
         factory: Callable[[], asyncio.Protocol],
         report: Report,
         *,
         max_connections: int,
         handshake_s: float,
     ) -> None:
-        self.context = context
+        self._classic = _context(credentials, SSL.TLS1_2_VERSION)
+        self._device_endpoint = _context(credentials, SSL.TLS1_3_VERSION)
         self.factory = factory
         self.report = report
         self.max_connections = max_connections
@@ -87,8 +96,16 @@ class Listener:
     async def start(self, host: str, port: int) -> int:
         """Listen; returns the port, which the system chose when `port` is 0. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: TlsTransport(self), host, port, backlog=1024)
+        self._server = await loop.create_server(lambda: TlsTransport(self), host, port, backlog=BACKLOG)
         return self._server.sockets[0].getsockname()[1]
+
+    def context(self, hello: bytes) -> SSL.Context:
+        """TLS 1.3 is for a hub's device endpoint, `{hub}.device.{domain}`, alone (docs/protocol.md §4.1, §4.6).
+
+        hello: the ClientHello, in which the server name stands in clear. OpenSSL settles the version before it calls
+        back for the name, so it is looked for here.
+        """
+        return self._device_endpoint if b".device." in hello.lower() else self._classic
 
     async def stop(self) -> None:
         """Accept no more and cut what is open."""
@@ -104,11 +121,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def __init__(self, listener: Listener) -> None:
         super().__init__()
         self._listener = listener
-        self._tls = SSL.Connection(listener.context, None)
-        self._tls.set_accept_state()
+        self._hello = bytearray()
+        self._tls: SSL.Connection  # there once the ClientHello is whole
+        self._started = False
         self._above: asyncio.Protocol | None = None  # set once the handshake is done
         self._peer: Peer | None = None
-        self._heard = False
+        self._paused = False  # by the protocol above
+        self._turn: asyncio.Handle | None = None  # set while there is more to serve than one turn allows
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -128,26 +147,22 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return  # closed on this side: what still comes is read so that TCP need not reset, and forgotten
-        self._heard = True
-        try:
-            self._tls.bio_write(data)
-            if self._above is None:
-                self._handshake()
-            if self._above is not None:
-                self._receive(self._above)
-        except SSL.WantReadError:
-            self._push()
-        except SSL.Error as error:
-            self._push()  # the alert that tells the client why
-            if self._above is None:
-                self._fail(_in_words(error))
-            else:
-                self._raw.abort()
+        if not self._started:
+            self._hello += data
+            if not _is_whole(self._hello):
+                return
+            self._started = True
+            data = bytes(self._hello)
+            self._tls = SSL.Connection(self._listener.context(data), None)
+            self._tls.set_accept_state()
+        self._tls.bio_write(data)
+        if self._turn is None:
+            self._serve()
 
     def eof_received(self) -> None:
         if self._above is not None and not self._closing:
             self._above.eof_received()
-        elif self._heard and not self._closing:
+        elif self._hello and not self._closing:
             self._fail(
                 "the client closed the connection in the middle of the handshake; perhaps it does not trust "
                 "this server's certificate"
@@ -156,8 +171,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def connection_lost(self, exc: Exception | None) -> None:
         self._listener.open.discard(self)
         self._closing = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._turn):
+            if handle is not None:
+                handle.cancel()
         if self._above is not None:
             self._above.connection_lost(exc)
 
@@ -183,10 +199,12 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._push()
 
     def pause_reading(self) -> None:
+        self._paused = True
         self._raw.pause_reading()
 
     def resume_reading(self) -> None:
-        self._raw.resume_reading()
+        self._paused = False
+        self._serve_soon()
 
     def close(self) -> None:
         """Send what is waiting and say goodbye; the client gets CLOSING_S to take it.
@@ -212,8 +230,35 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._closing = True
         self._raw.abort()
 
-    def _handshake(self) -> None:
-        self._tls.do_handshake()  # raises WantReadError until it is done
+    def _serve(self) -> None:
+        """One turn: take what has come, and leave it at that when it is much; meanwhile no more is read."""
+        self._turn = None
+        if self._closing or self._paused:
+            return
+        try:
+            above = self._above or self._handshake()
+            self._receive(above)
+        except SSL.WantReadError:  # all is taken
+            self._push()
+            self._raw.resume_reading()
+        except SSL.Error as error:
+            self._push()  # the alert that tells the client why
+            if self._above is None:
+                self._fail(_in_words(error))
+            else:
+                self._raw.abort()
+        else:
+            if not self._closing:
+                self._raw.pause_reading()
+                self._serve_soon()
+
+    def _serve_soon(self) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._serve)
+
+    def _handshake(self) -> asyncio.Protocol:
+        """Raises WantReadError until the handshake is done."""
+        self._tls.do_handshake()
         self._push()
         if self._timer is not None:
             self._timer.cancel()
@@ -226,13 +271,19 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         )
         self._above = self._listener.factory()
         self._above.connection_made(self)
+        return self._above
 
     def _receive(self, above: asyncio.Protocol) -> None:
+        """Raises WantReadError when nothing is left before the turn is over."""
+        taken_bytes = 0
         try:
-            while not self._closing:
-                above.data_received(self._tls.recv(_CHUNK_BYTES))
+            while taken_bytes < _TURN_BYTES and not (self._closing or self._paused):
+                data = self._tls.recv(_TURN_BYTES)
+                taken_bytes += len(data)
+                above.data_received(data)
         except SSL.ZeroReturnError:  # close_notify
-            above.eof_received()
+            if not above.eof_received():
+                self.close()
 
     def _push(self) -> None:
         """Hand what TLS wants to send to the plain transport."""
@@ -256,6 +307,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._raw.close()
             self._set_timer(CLOSING_S, self._raw.abort)
             self._listener.report("tls", "", f"{self._address}: {reason}", "docs/protocol.md §4")
+
+
+def _is_whole(hello: bytearray) -> bool:
+    """Whether this is a whole TLS record, or none at all: OpenSSL says what is wrong with that."""
+    if not hello.startswith(_HANDSHAKE_RECORD):
+        return True
+    return len(hello) >= 5 and len(hello) >= 5 + int.from_bytes(hello[3:5], "big")
 
 
 def _chain(tls: SSL.Connection) -> tuple[bytes, ...]:

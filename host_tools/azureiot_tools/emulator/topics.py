@@ -5,14 +5,18 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 
+def split_query(text: str) -> dict[str, str | None]:
+    """`key=value&…`: keys percent-decoded, values as they were sent; a key without "=" is None.
+
+    The last of several equal keys counts.
+    """
+    pairs = (pair.partition("=") for pair in text.split("&"))
+    return {unquote(key): value if equals else None for key, equals, value in pairs if key or equals}
+
+
 def parse_query(text: str) -> dict[str, str | None]:
-    """`key=value&…`, percent-decoded; a key without "=" is None, the last of several equal keys counts.
+    """`split_query` with its values percent-decoded.
 
     "+" is a plus sign, not a space. Bytes that are not UTF-8 become U+FFFD.
     """
-    properties: dict[str, str | None] = {}
-    for pair in text.split("&"):
-        key, equals, value = pair.partition("=")
-        if key or equals:
-            properties[unquote(key)] = unquote(value) if equals else None
-    return properties
+    return {key: None if value is None else unquote(value) for key, value in split_query(text).items()}

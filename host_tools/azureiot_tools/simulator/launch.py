@@ -19,10 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every command that runs a device."""
     settings.add_arguments(parser)
     parser.add_argument(
-        "--timeout", type=_seconds, default=60, metavar="S", help="give up a step after this many seconds (default 60)"
+        "--timeout",
+        type=settings.number(0.1, 86400),
+        default=60,
+        metavar="S",
+        help="give up a step after this many seconds (default 60)",
     )
     parser.add_argument("--micropython", action="store_true", help="run the device on MicroPython's unix port")
-    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace, report: Callable[[dict[str, Any]], None], count: int = 0) -> None:
@@ -100,10 +104,3 @@ def _credential(chosen: settings.Settings, arguments: argparse.Namespace) -> tup
     if chosen.cert and chosen.key and not chosen.pfx:
         return chosen.cert, chosen.key, registration_id
     return *to_der(credential), registration_id
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86400:
-        raise ValueError
-    return seconds

@@ -73,6 +73,8 @@ def _follow(lines: Any, report: Callable[[dict[str, Any]], None]) -> str:
         try:
             event = json.loads(line)
         except ValueError:
+            event = None
+        if not isinstance(event, dict) or "event" not in event:
             said = line.strip() or said
             continue
         if event["event"] == "failed":

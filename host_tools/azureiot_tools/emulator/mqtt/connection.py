@@ -20,7 +20,8 @@ from azureiot_tools.emulator.mqtt.packets import (
     Unsubscribe,
     UnsupportedVersion,
 )
-from azureiot_tools.emulator.mqtt.session import Drop, Peer, Reject, Report, Service, Session
+from azureiot_tools.emulator.mqtt.session import Drop, Reject, Service, Session
+from azureiot_tools.emulator.peer import Peer, Report
 
 # A CONNECT's largest part is the will: 64 KiB of payload.
 MAX_CONNECT_BYTES = 80 * 1024
@@ -65,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._receiving = False
         self._closed = False
-        self._last_received_s = 0.0
+        self._last_packet_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
 
@@ -79,7 +80,6 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closed:
             return
-        self._last_received_s = self._loop.time()
         self._receiving = True  # answers are collected and leave in one TLS record
         try:
             for packet in self._decoder.feed(data):
@@ -126,7 +126,9 @@ class Connection(asyncio.Protocol):
             self._slow.cancel()
             self._slow = None
         if not self._closed:
-            self._last_received_s = self._loop.time()
+            self._last_packet_s = self._loop.time()
+            if self._session is not None:
+                self._check_silence()
             self._transport.resume_reading()
 
     # What the session calls.
@@ -159,6 +161,7 @@ class Connection(asyncio.Protocol):
     # Packets.
 
     def _handle(self, packet: Packet) -> None:
+        self._last_packet_s = self._loop.time()
         if isinstance(packet, Connect):
             self._open(packet)
             return
@@ -206,9 +209,7 @@ class Connection(asyncio.Protocol):
             f"{', session present' if present else ''})",
         )
         self._silence_s = self._limits.silence_s(connect.keep_alive_s)
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(self._silence_s, self._check_silence)
+        self._check_silence()
 
     def _publish(self, service: Service[Any], session: Session[Any], message: Publish) -> None:
         if message.qos == 2:
@@ -232,15 +233,20 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _check_silence(self) -> None:
-        left_s = self._last_received_s + self._silence_s - self._loop.time()
-        if left_s <= 0 and self._slow is None:  # while it is not read from, its silence is ours
+        """Drop a client that has been silent for too long, or look again when it will have been."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._slow is not None:
+            return  # while it is not read from, its silence is ours; `resume_writing` looks again
+        left_s = self._last_packet_s + self._silence_s - self._loop.time()
+        if left_s <= 0:
             self.close(
                 "dropped",
                 f"nothing came for {self._silence_s:g} s, which is longer than its keep-alive allows",
                 "docs/protocol.md §3.3",
             )
         else:
-            self._timer = self._loop.call_later(max(left_s, 0.01), self._check_silence)
+            self._timer = self._loop.call_later(left_s, self._check_silence)
 
     def _flush(self) -> None:
         if self._out:

@@ -6,18 +6,15 @@ A service (DPS, one hub) is the policy: a subclass of `Service`, whose methods a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from azureiot_tools.emulator.mqtt import packets
 from azureiot_tools.emulator.mqtt.packets import Connect, Publish, Will
+from azureiot_tools.emulator.peer import Peer
 
 # A client that leaves more of our QoS 1 messages without PUBACK than this is broken; it must not grow our memory.
 MAX_UNACKNOWLEDGED = 100
-
-
-Report = Callable[[str, str, str, str], object]  # what happened: kind, client id, text, section of the rule
 
 
 class Reject(Exception):
@@ -40,20 +37,6 @@ class Drop(Exception):
         super().__init__(reason)
         self.reason = reason
         self.section = section
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The other end of a connection.
-
-    address: "127.0.0.1:54321".  chain: the certificates as sent, DER, leaf first; () without client certificate.
-    server_name: the TLS SNI, None when the client sent none.
-    """
-
-    address: str
-    chain: tuple[bytes, ...] = ()
-    server_name: str | None = None
-    tls_version: str = ""
 
 
 class Link(Protocol):

@@ -12,14 +12,16 @@ from datetime import datetime
 from aiohttp import web
 
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.registry import Registry
 from azureiot_tools.emulator.rest import certificates, devices, enrollments, guard, observe, registrations
-from azureiot_tools.emulator.rest.service import SERVICE, Service
+from azureiot_tools.emulator.rest.request import SERVICE, Service
 
 
 def build(
     registry: Registry,
     events: Events,
+    identities: Identities,
     *,
     hubs: Sequence[str],
     now: Callable[[], datetime],
@@ -31,7 +33,7 @@ def build(
     service ("127.0.0.1:8080"), asked for at each request because port 0 becomes known late.
     """
     app = web.Application(middlewares=guard.middlewares(allowed_hosts), client_max_size=guard.LARGEST_BODY_BYTES)
-    app[SERVICE] = Service(registry, events, tuple(hubs), now)
+    app[SERVICE] = Service(registry, events, identities, tuple(hubs), now)
     for part in (certificates, enrollments, registrations, devices, observe):
         app.add_routes(part.routes)
     app.on_shutdown.append(observe.end_streams)

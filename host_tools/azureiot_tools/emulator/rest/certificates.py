@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import secrets
 from dataclasses import replace
 
 from aiohttp import web
 
-from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
-from azureiot_tools.emulator.registry import CaCertificate, utc_text
-from azureiot_tools.emulator.rest.service import ApiError, check_if_match, etag, invalid, json_object, service_of, take
+from azureiot_tools.emulator.azure_json import utc_text
+from azureiot_tools.emulator.certificate import Certificate
+from azureiot_tools.emulator.registry import CaCertificate
+from azureiot_tools.emulator.rest.request import (
+    ApiError,
+    check_if_match,
+    check_known,
+    etag,
+    invalid,
+    json_object,
+    service_of,
+    take,
+    take_certificate,
+)
 
 MOST_CERTIFICATES = 25  # docs/protocol.md §2.6
+
+_FIELDS = {"name", "etag", "properties.certificate", "properties.isVerified"}
+# What a client that sends back what it was shown has in it; the emulator's to say.
+_FIELDS |= {f"properties.{name}" for name in ("subject", "expiry", "thumbprint", "sha256Thumbprint")}
+_FIELDS |= {f"properties.{name}" for name in ("verificationCode", "created", "updated")}
 
 routes = web.RouteTableDef()
 
@@ -31,7 +46,8 @@ async def put(request: web.Request) -> web.Response:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name, re.ASCII):
         raise invalid(f"'{name}' cannot be a certificate's name: 1 to 64 letters, digits and - . _")
     body = await json_object(request)
-    certificate = read_certificate(take(body, "properties.certificate", str, ""), "properties.certificate")
+    check_known(body, _FIELDS)
+    certificate = take_certificate(body, "properties.certificate")
     if not certificate.is_ca:
         raise invalid(
             f"'{certificate.name}' is not a CA certificate (basic constraints, key usage). Upload the one "
@@ -81,9 +97,10 @@ async def verify(request: web.Request) -> web.Response:
     service = service_of(request)
     record = _named(request)
     body = await json_object(request)
+    check_known(body, {"certificate"})
     if record.verification_code is None:
         raise invalid(f"No verification code was asked for '{record.name}': azureiot service cert code {record.name}")
-    proof = read_certificate(take(body, "certificate", str, ""), "certificate")
+    proof = take_certificate(body, "certificate", for_devices=False)
     if proof.common_names != [record.verification_code]:
         raise invalid(f"The common name of '{proof.name}' must be the verification code {record.verification_code}.")
     if not Certificate.read(record.der).issued(proof):
@@ -98,34 +115,6 @@ async def verify(request: web.Request) -> web.Response:
     service.registry.put_certificate(record)
     service.events.publish("emulator", "", f"the CA '{record.name}' is verified", "docs/protocol.md §2.6")
     return web.json_response(_shown(record))
-
-
-def read_certificate(text: str, where: str) -> Certificate:
-    """A certificate from PEM text (the first in it) or base64 of DER. where: its field in the body. Raises ApiError."""
-    if not text:
-        raise invalid(f"'{where}' is missing: a certificate as PEM text or as base64 of DER.")
-    pem = re.search(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", text, re.DOTALL)
-    try:
-        return Certificate.read(base64.b64decode("".join((pem[1] if pem else text).split()), validate=True))
-    except binascii.Error:
-        raise invalid(f"'{where}' is neither PEM text nor base64 of DER.") from None
-    except UnreadableCertificate as error:
-        raise invalid(f"'{where}' is not a certificate: {error}.") from None
-
-
-def info(der: bytes) -> dict[str, str | int]:
-    """`X509CertificateInfo` (docs/protocol.md §1.5)."""
-    certificate = Certificate.read(der)
-    return {
-        "subjectName": certificate.name,
-        "issuerName": certificate.issuer_name,
-        "sha1Thumbprint": certificate.sha1,
-        "sha256Thumbprint": certificate.sha256,
-        "notBeforeUtc": utc_text(certificate.starts),
-        "notAfterUtc": utc_text(certificate.ends),
-        "serialNumber": f"{certificate.x509.serial_number:X}",
-        "version": certificate.x509.version.value + 1,
-    }
 
 
 def _named(request: web.Request) -> CaCertificate:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Any
 
 from aiohttp import web
 
-from azureiot_tools.emulator.registry import DeviceIdentity, utc_text
-from azureiot_tools.emulator.rest.service import (
+from azureiot_tools.emulator.azure_json import utc_text
+from azureiot_tools.emulator.registry import DeviceIdentity
+from azureiot_tools.emulator.rest.request import (
     ApiError,
     check_if_match,
     etag,
@@ -54,17 +54,8 @@ async def put(request: web.Request) -> web.Response:
     thumbprints = _thumbprints(body)
     old = _find(request)
     check_if_match(request, old)
-    now = service.now()
-    device = DeviceIdentity(
-        old.hub if old else _hub(request),
-        device_id,
-        old.generation_id if old else str(secrets.randbits(60)),
-        status == "enabled",
-        thumbprints,
-        old.created if old else now,
-        now,
-    )
-    service.registry.put_device(device)
+    hub = old.hub if old else _hub(request)
+    device = service.identities.enter(hub, device_id, thumbprints, enabled=status == "enabled")
     return web.json_response(_shown(device))
 
 
@@ -72,7 +63,7 @@ async def put(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     device = _existing(request)
     check_if_match(request, device)
-    service_of(request).registry.delete_device(device.hub, device.device_id)
+    service_of(request).identities.delete(device.hub, device.device_id)
     return web.Response(status=204)
 
 

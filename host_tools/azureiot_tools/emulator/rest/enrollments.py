@@ -7,22 +7,44 @@ from typing import Any
 
 from aiohttp import web
 
-from azureiot_tools.emulator.registry import EnrollmentGroup, IndividualEnrollment, utc_text
-from azureiot_tools.emulator.rest.certificates import info, read_certificate
-from azureiot_tools.emulator.rest.service import (
+from azureiot_tools.emulator.azure_json import certificate_info, utc_text
+from azureiot_tools.emulator.certificate import Certificate
+from azureiot_tools.emulator.ids import same_id
+from azureiot_tools.emulator.registry import EnrollmentGroup, IndividualEnrollment
+from azureiot_tools.emulator.rest.request import (
     ApiError,
     Service,
     check_id,
     check_if_match,
+    check_known,
     etag,
     invalid,
     json_object,
     require_same,
     service_of,
     take,
+    take_certificate,
 )
 
 MOST_GROUPS = 100  # docs/protocol.md §2.6
+
+_FIELDS = {"attestation.type", "provisioningStatus", "allocationPolicy", "iotHubs"}
+# What a client that sends back what it was shown has in it; the emulator's to say.
+_FIELDS |= {"createdDateTimeUtc", "lastUpdatedDateTimeUtc", "etag"}
+_CERTIFICATE_FIELDS = {f"{slot}.{name}" for slot in ("primary", "secondary") for name in ("certificate", "info")}
+_GROUP_FIELDS = {
+    *_FIELDS,
+    "enrollmentGroupId",
+    "attestation.x509.caReferences.primary",
+    "attestation.x509.caReferences.secondary",
+    *(f"attestation.x509.signingCertificates.{field}" for field in _CERTIFICATE_FIELDS),
+}
+_ENROLLMENT_FIELDS = {
+    *_FIELDS,
+    "registrationId",
+    "deviceId",
+    *(f"attestation.x509.clientCertificates.{field}" for field in _CERTIFICATE_FIELDS),
+}
 
 routes = web.RouteTableDef()
 
@@ -40,21 +62,19 @@ async def put_group(request: web.Request) -> web.Response:
     body = await json_object(request)
     require_same(body, "enrollmentGroupId", id)
     _check_unsupported(body)
-    names = _slots(body, "attestation.x509.caReferences", "")
-    signing = _slots(body, "attestation.x509.signingCertificates", ".certificate")
+    check_known(body, _GROUP_FIELDS)
+    names = _slots(body, "attestation.x509.caReferences")
+    signing = _certificates(body, "attestation.x509.signingCertificates")
     if bool(names) == bool(signing):
         raise invalid(
             "An enrollment group needs attestation.x509.caReferences (names of uploaded CAs) or "
             "attestation.x509.signingCertificates, and not both."
         )
-    for name in names.values():
+    for name in names:
         _check_ca(service, name)
-    ders = []
-    for where, text in signing.items():
-        certificate = read_certificate(text, where)
+    for certificate in signing:
         if not certificate.is_ca:
-            raise invalid(f"'{certificate.name}' in {where} is not a CA certificate.")
-        ders.append(certificate.der)
+            raise invalid(f"'{certificate.name}' is not a CA certificate.")
     old = service.registry.group(id)
     check_if_match(request, old)
     if old is None and len(service.registry.groups()) >= MOST_GROUPS:
@@ -62,11 +82,10 @@ async def put_group(request: web.Request) -> web.Response:
     now = service.now()
     group = EnrollmentGroup(
         id,
-        tuple(names.values()),
-        tuple(ders),
+        names,
+        tuple(certificate.der for certificate in signing),
         _enabled(body),
         _hubs(body, service),
-        take(body, "initialTwin", dict),
         old.created if old else now,
         now,
     )
@@ -100,15 +119,13 @@ async def put_enrollment(request: web.Request) -> web.Response:
     body = await json_object(request)
     require_same(body, "registrationId", id)
     _check_unsupported(body)
-    leaves = {
-        where: read_certificate(text, where)
-        for where, text in _slots(body, "attestation.x509.clientCertificates", ".certificate").items()
-    }
+    check_known(body, _ENROLLMENT_FIELDS)
+    leaves = _certificates(body, "attestation.x509.clientCertificates")
     if not leaves:
         raise invalid("An individual enrollment needs attestation.x509.clientCertificates.primary.certificate.")
-    for where, leaf in leaves.items():
-        if [name.lower() for name in leaf.common_names] != [id.lower()]:
-            raise invalid(f"The common name of '{leaf.name}' in {where} must be the registration id '{id}'.")
+    for leaf in leaves:
+        if len(leaf.common_names) != 1 or not same_id(leaf.common_names[0], id):
+            raise invalid(f"The common name of '{leaf.name}' must be the registration id '{id}'.")
     device_id: str | None = take(body, "deviceId", str)
     if device_id is not None:
         check_id("device id", device_id)
@@ -118,10 +135,9 @@ async def put_enrollment(request: web.Request) -> web.Response:
     enrollment = IndividualEnrollment(
         id,
         device_id,
-        tuple(leaf.der for leaf in leaves.values()),
+        tuple(leaf.der for leaf in leaves),
         _enabled(body),
         _hubs(body, service),
-        take(body, "initialTwin", dict),
         old.created if old else now,
         now,
     )
@@ -169,17 +185,21 @@ def _check_ca(service: Service, name: str) -> None:
         )
 
 
-def _slots(body: dict[str, Any], path: str, suffix: str) -> dict[str, str]:
-    """The primary and the secondary value under `path`, by the path of each; at least the primary, or none."""
-    found = {}
-    for slot in ("primary", "secondary"):
-        where = f"{path}.{slot}{suffix}"
-        value: str | None = take(body, where, str)
-        if value is not None:
-            found[where] = value
-    if found and f"{path}.primary{suffix}" not in found:
+def _slots(body: dict[str, Any], path: str, kind: type = str) -> tuple[Any, ...]:
+    """The primary and the secondary value under `path`: none, the primary or both."""
+    primary, secondary = (take(body, f"{path}.{slot}", kind) for slot in ("primary", "secondary"))
+    if primary is None and secondary is not None:
         raise invalid(f"'{path}.primary' is missing.")
-    return found
+    return tuple(value for value in (primary, secondary) if value is not None)
+
+
+def _certificates(body: dict[str, Any], path: str) -> tuple[Certificate, ...]:
+    """The same of certificates."""
+    given = _slots(body, path, dict)
+    return tuple(
+        take_certificate(body, f"{path}.{slot}.certificate")
+        for slot, _ in zip(("primary", "secondary"), given, strict=False)
+    )
 
 
 def _enabled(body: dict[str, Any]) -> bool:
@@ -220,7 +240,7 @@ def _group_shown(group: EnrollmentGroup) -> dict[str, object]:
         if group.ca_names
         else {
             "signingCertificates": {
-                slot: {"info": info(der)} for slot, der in zip(slots, group.signing_certificates, strict=False)
+                slot: {"info": _info(der)} for slot, der in zip(slots, group.signing_certificates, strict=False)
             }
         }
     )
@@ -229,7 +249,7 @@ def _group_shown(group: EnrollmentGroup) -> dict[str, object]:
 
 def _enrollment_shown(enrollment: IndividualEnrollment) -> dict[str, object]:
     certificates = {
-        slot: {"info": info(der)} for slot, der in zip(("primary", "secondary"), enrollment.certificates, strict=False)
+        slot: {"info": _info(der)} for slot, der in zip(("primary", "secondary"), enrollment.certificates, strict=False)
     }
     return {
         "registrationId": enrollment.registration_id,
@@ -244,8 +264,11 @@ def _common(record: EnrollmentGroup | IndividualEnrollment) -> dict[str, object]
         "provisioningStatus": "enabled" if record.enabled else "disabled",
         "allocationPolicy": "hashed",
         "iotHubs": list(record.hubs),
-        "initialTwin": record.initial_twin,
         "createdDateTimeUtc": utc_text(record.created),
         "lastUpdatedDateTimeUtc": utc_text(record.updated),
         "etag": etag(record),
     }
+
+
+def _info(der: bytes) -> dict[str, str | int]:
+    return certificate_info(Certificate.read(der))

@@ -2,22 +2,22 @@
 
 The API listens on loopback, where every web page that the developer opens can send requests. A page gives itself away
 by its Origin, and by its Host when it makes a name of its own resolve to 127.0.0.1 (DNS rebinding). And as there is no
-CORS answer, a browser never sends a page's request with the content type that changes of state must have.
+CORS answer, a browser never sends a page's request with the content type that changes of state must have. Of requests
+without an Origin, which a link or an image makes, it says that they come from another site.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from azureiot_tools.emulator.registry import utc_text
-from azureiot_tools.emulator.rest.service import SERVICE, ApiError
+from azureiot_tools.emulator.azure_json import error_body
+from azureiot_tools.emulator.rest.request import SERVICE, ApiError
 
 LARGEST_BODY_BYTES = 1024 * 1024
 
@@ -41,9 +41,11 @@ def middlewares(allowed_hosts: Callable[[], set[str]]) -> list[Middleware]:
             message = message.format(method=request.method, path=request.path)
             response = _error(request, error.status, error.status * 1000, message)
             response.headers.update({name: error.headers[name] for name in ("Allow",) if name in error.headers})
-        except Exception:
-            _log.exception("the service API failed at %s %s", request.method, request.path)
-            response = _error(request, 500, 500001, "The emulator failed, and its log says how. That is its own fault.")
+        except Exception as error:
+            what = f"the service API failed at {request.method} {request.path}"
+            _log.exception(what)
+            request.app[SERVICE].events.publish("emulator", "", f"{what}: {type(error).__name__}: {error}")
+            response = _error(request, 500, 500001, "The emulator's own fault. How: azureiot service events")
         if not response.prepared:
             response.headers["X-Content-Type-Options"] = "nosniff"
         return response
@@ -57,8 +59,10 @@ def middlewares(allowed_hosts: Callable[[], set[str]]) -> list[Middleware]:
         origin = request.headers.get("Origin")
         if origin is not None and _with_port(origin) not in {f"http://{host}" for host in hosts}:
             raise ApiError(403000, f"Requests from the web page at '{origin}' are refused.")
-        if request.method not in ("GET", "HEAD"):
-            _check_content_type(request)
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if site not in ("none", "same-origin"):
+            raise ApiError(403000, f"Requests from another web page ({site}) are refused.")
+        _check_content_type(request)
         resource = request.match_info.route.resource
         if resource is not None and resource.canonical not in _OWN_PATHS:
             _check_api_version(request)
@@ -73,9 +77,13 @@ def _with_port(authority: str) -> str:
 
 
 def _check_content_type(request: web.Request) -> None:
-    given = "Content-Type" in request.headers
-    if (given or request.body_exists) and not (given and request.content_type == "application/json"):
-        raise ApiError(415000, "Send the body as Content-Type: application/json.")
+    if request.method in ("GET", "HEAD"):
+        return
+    # A page can send a POST, with or without a body, but not with this content type; PUT and DELETE not at all.
+    needed = request.method == "POST" or request.body_exists or "Content-Type" in request.headers
+    given = "Content-Type" in request.headers and request.content_type == "application/json"
+    if needed and not given:
+        raise ApiError(415000, "Send Content-Type: application/json, also with an empty body.")
 
 
 def _check_api_version(request: web.Request) -> None:
@@ -94,10 +102,6 @@ _MESSAGES = {
 
 
 def _error(request: web.Request, status: int, code: int, message: str) -> web.Response:
-    """docs/protocol.md §1.5, `ProvisioningServiceErrorDetails`."""
     service = request.app.get(SERVICE)
     now = service.now() if service else datetime.now(UTC)
-    return web.json_response(
-        {"errorCode": code, "trackingId": str(uuid.uuid4()), "message": message, "timestampUtc": utc_text(now)},
-        status=status,
-    )
+    return web.json_response(error_body(code, message, now), status=status)

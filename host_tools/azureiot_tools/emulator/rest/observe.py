@@ -8,13 +8,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from azureiot_tools.emulator.azure_json import telemetry_body
 from azureiot_tools.emulator.events import REMEMBERED, Event
-from azureiot_tools.emulator.registry import TELEMETRY_KEPT, utc_text
-from azureiot_tools.emulator.rest.service import SERVICE, service_of, whole_number
+from azureiot_tools.emulator.registry import TELEMETRY_KEPT
+from azureiot_tools.emulator.rest.request import SERVICE, in_range, service_of, whole_number
 
 # A comment line now and then, so that both sides notice a connection that has died.
 STREAM_KEEP_ALIVE_S = 15
 LARGEST_SEQUENCE = 2**62
+# Devices wait while an answer is written; a client gets the rest with ?after=.
+TELEMETRY_ANSWER_BYTES = 4 * 1024 * 1024
 
 routes = web.RouteTableDef()
 
@@ -33,11 +36,12 @@ async def about(request: web.Request) -> web.Response:
 
 @routes.get("/telemetry/{id}")
 async def telemetry(request: web.Request) -> web.Response:
-    """One device's messages, oldest first: ?after=SEQUENCE, ?limit=COUNT."""
+    """One device's messages, oldest first: ?after=SEQUENCE, ?limit=COUNT; fewer when they are large."""
     after = whole_number(request, "after", 0, LARGEST_SEQUENCE)
     limit = whole_number(request, "limit", 100, TELEMETRY_KEPT)
-    messages = service_of(request).registry.telemetry(request.match_info["id"], after, limit)
-    return web.json_response([message.as_json() for message in messages])
+    registry = service_of(request).registry
+    messages = registry.telemetry(request.match_info["id"], after, limit, TELEMETRY_ANSWER_BYTES)
+    return web.json_response([telemetry_body(message) for message in messages])
 
 
 @routes.get("/events")
@@ -47,17 +51,17 @@ async def events(request: web.Request) -> web.Response:
     limit = whole_number(request, "limit", 100, REMEMBERED)
     wanted = _filter(request)
     found = [event for event in service_of(request).events.recent(after, REMEMBERED) if wanted(event)]
-    return web.json_response([_shown(event) for event in found[len(found) - min(limit, len(found)) :]])
+    return web.json_response([event.as_json() for event in found[len(found) - min(limit, len(found)) :]])
 
 
-@routes.get("/stream")
+@routes.get("/stream", allow_head=False)
 async def stream(request: web.Request) -> web.StreamResponse:
     """Server-sent events as they happen: ?device=, ?kind=. With ?after= or Last-Event-ID the remembered ones first."""
     service = service_of(request)
     wanted = _filter(request)
     resumes = "after" in request.query or "Last-Event-ID" in request.headers
-    last = request.headers.get("Last-Event-ID", "0")
-    after = whole_number(request, "after", int(last) if last.isdecimal() else 0, LARGEST_SEQUENCE)
+    last = in_range(request.headers.get("Last-Event-ID", "0"), "Last-Event-ID", LARGEST_SEQUENCE)
+    after = whole_number(request, "after", last, LARGEST_SEQUENCE)
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     )
@@ -104,16 +108,4 @@ def _filter(request: web.Request) -> Callable[[Event], bool]:
 
 
 def _frame(event: Event) -> bytes:
-    return f"id: {event.sequence}\nevent: {event.kind}\ndata: {json.dumps(_shown(event))}\n\n".encode()
-
-
-def _shown(event: Event) -> dict[str, object]:
-    return {
-        "sequence": event.sequence,
-        "timeUtc": utc_text(event.time),
-        "kind": event.kind,
-        "deviceId": event.device_id,
-        "text": event.text,
-        "section": event.section,
-        "detail": event.detail,
-    }
+    return f"id: {event.sequence}\nevent: {event.kind}\ndata: {json.dumps(event.as_json())}\n\n".encode()

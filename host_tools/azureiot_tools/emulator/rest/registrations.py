@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from azureiot_tools.emulator.registry import Registration, utc_text
+from azureiot_tools.emulator.azure_json import utc_text
+from azureiot_tools.emulator.registry import Registration
 from azureiot_tools.emulator.rest.enrollments import group_named
-from azureiot_tools.emulator.rest.service import ApiError, service_of
+from azureiot_tools.emulator.rest.request import ApiError, service_of
 
 routes = web.RouteTableDef()
 

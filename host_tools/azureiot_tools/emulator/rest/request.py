@@ -13,7 +13,10 @@ from typing import Any
 
 from aiohttp import web
 
+from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.identities import Identities
+from azureiot_tools.emulator.ids import is_registration_id
 from azureiot_tools.emulator.registry import Registry
 
 
@@ -23,6 +26,7 @@ class Service:
 
     registry: Registry
     events: Events
+    identities: Identities
     hubs: tuple[str, ...]
     now: Callable[[], datetime]
     streams: set[Task[Any]] = field(default_factory=set)
@@ -59,7 +63,7 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ApiError(400006, f"The body is not JSON: {error}.") from None
     if not isinstance(value, dict):
@@ -67,13 +71,19 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     return value
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")  # Python's own reader takes NaN and Infinity
+
+
 def whole_number(request: web.Request, name: str, default: int, largest: int) -> int:
     """A query parameter from 0 to `largest`. Raises ApiError."""
-    text = request.query.get(name)
-    if text is None:
-        return default
+    return default if name not in request.query else in_range(request.query[name], name, largest)
+
+
+def in_range(text: str, name: str, largest: int) -> int:
+    """What `name` was given as, 0 to `largest`. Raises ApiError."""
     if not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-        raise invalid(f"The query parameter '{name}' must be a whole number, not '{text}'.")
+        raise invalid(f"'{name}' must be a whole number, not '{shortened(text)}'.")
     return min(int(text), largest)
 
 
@@ -94,7 +104,47 @@ def take(body: dict[str, Any], path: str, kind: type, default: Any = None) -> An
     return value
 
 
+def check_known(body: dict[str, Any], fields: set[str], inside: str = "") -> None:
+    """Refuse what would be ignored: a field that is misspelt, or asks for what the emulator does not do.
+
+    fields: the dotted paths that are known, each with all that is in it. Raises ApiError.
+    """
+    for name, value in body.items():
+        path = f"{inside}{name}"
+        if path in fields or value is None:
+            continue
+        if not any(field.startswith(f"{path}.") for field in fields):
+            known = sorted({field.removeprefix(inside).split(".")[0] for field in fields if field.startswith(inside)})
+            raise invalid(f"The emulator knows no '{shortened(path)}' here; it knows {', '.join(known)}.")
+        if isinstance(value, dict):
+            check_known(value, fields, f"{path}.")
+
+
+def take_certificate(body: dict[str, Any], path: str, *, for_devices: bool = True) -> Certificate:
+    """The certificate at a dotted path of the body, as PEM text (the first in it) or base64 of DER.
+
+    for_devices: whether it is to stand in devices' chains, so that what would be refused there is refused now.
+
+    Raises ApiError.
+    """
+    text = take(body, path, str, "")
+    if not text:
+        raise invalid(f"'{path}' is missing: a certificate as PEM text or as base64 of DER.")
+    try:
+        certificate = Certificate.read_text(text)
+    except UnreadableCertificate as error:
+        raise invalid(f"'{path}' is not a certificate: {error}.") from None
+    if for_devices and certificate.unfit is not None:
+        raise invalid(f"'{certificate.name}' in {path} {certificate.unfit}. No device could register with it.")
+    return certificate
+
+
 _KINDS = {str: "text", bool: "true or false", dict: "an object", list: "a list"}
+
+
+def shortened(text: str) -> str:
+    """For a message that quotes what a client sent."""
+    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def require_same(body: dict[str, Any], name: str, in_path: str) -> None:
@@ -105,9 +155,10 @@ def require_same(body: dict[str, Any], name: str, in_path: str) -> None:
 
 def check_id(what: str, value: str) -> str:
     """An id as DPS takes it (docs/protocol.md §1.2). Raises ApiError."""
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{0,127}[A-Za-z0-9-]", value, re.ASCII):
+    if not is_registration_id(value):
         raise invalid(
-            f"'{value}' cannot be a {what}: 1 to 128 letters, digits and - . _ : and at the end a letter, a digit or -."
+            f"'{shortened(value)}' cannot be a {what}: 1 to 128 letters, digits and - . _ : with a letter or digit "
+            "first, and one or - last."
         )
     return value
 

@@ -1,0 +1,102 @@
+"""settings.json for a board: what the host's settings say, the board's own entries, and the Wi-Fi networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from azureiot_tools.console import UserError
+from azureiot_tools.settings import Settings
+
+PASSWORD_VARIABLE = "AZUREIOT_WIFI_PASSWORD"
+
+Network = dict[str, str]
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+# What only boards use: name, type, the type in words. The settings of the host pass them over.
+_BOARD_ONLY = {
+    "wifi": (list, "a list of networks"),
+    "ntp": (list, "a list of host names"),
+    "led": (int | str, "a pin"),
+    "watchdog_s": (int, "a whole number of seconds"),
+}
+
+
+def board_only(file: str | None) -> dict[str, Any]:
+    """The entries of the settings file that only boards use; file: its path, settings.json if there is one by default.
+
+    Raises UserError for an entry of the wrong kind.
+    """
+    path = Path(file or "settings.json")
+    if file is None and not path.exists():
+        return {}
+    values = json.loads(path.read_text(encoding="utf-8"))  # azureiot_tools.settings has found it readable
+    found = {name: values[name] for name in _BOARD_ONLY if values.get(name) is not None}
+    for name, value in found.items():
+        kind, words = _BOARD_ONLY[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise UserError(f"{path}: {name} must be {words}.")
+    for network in found.get("wifi", ()):
+        if not _is_network(network):
+            raise UserError(f'{path}: wifi must be a list as in [{{"ssid": "home", "password": "…"}}].')
+    return found
+
+
+def networks(known: Sequence[Network], new: Network | None) -> list[Network]:
+    """The networks to put on the board, in the order in which it tries them: the new one, then those known."""
+    if new is None:
+        return list(known)
+    return [new, *(network for network in known if network["ssid"] != new["ssid"])]
+
+
+def build(chosen: Settings, registration_id: str, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """settings.json of the board but for its networks and the paths of its certificates.
+
+    extra: board_only's entries.
+
+    Raises UserError when the id scope is missing.
+    """
+    if not chosen.id_scope:
+        raise UserError(
+            "The id scope is missing.",
+            "Put it into settings.json or DPS_IDSCOPE (the portal shows it on the DPS overview page).",
+        )
+    values: dict[str, Any] = {
+        "id_scope": chosen.id_scope,
+        "registration_id": registration_id,
+        "provisioning_host": chosen.provisioning_host,
+        "port": chosen.port,
+        **extra,
+    }
+    if chosen.interval_s:
+        values["interval_s"] = chosen.interval_s
+    return values
+
+
+def with_networks(values: Mapping[str, Any], wifi: Sequence[Network]) -> dict[str, Any]:
+    """The settings with their networks. Raises UserError when there is none."""
+    if not wifi:
+        raise UserError("The board needs a Wi-Fi network.", "Give it with --wifi SSID.")
+    return {**values, "wifi": list(wifi)}
+
+
+def warning(chosen: Settings) -> str:
+    """What will hardly work on a board, or ""."""
+    if chosen.provisioning_host in _THIS_MACHINE:
+        return (
+            f"{chosen.provisioning_host} is the board itself when a board says it; "
+            "an emulator that boards reach: azureiot emulator --lan"
+        )
+    return ""
+
+
+def _is_network(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("ssid"), str)
+        and value["ssid"] != ""
+        and isinstance(value.get("password", ""), str)
+    )
