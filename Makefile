@@ -5,7 +5,7 @@ DEVICE ?= mydevice001
 PFX ?= certs/$(DEVICE).pfx
 AZUREIOT := .venv/bin/azureiot
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format footprint emulator ca device pem provision simulate clean
+.PHONY: help setup demo test test-board flash lint format footprint emulator ca device pem provision simulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ demo: .venv/.tools .venv-micropython/.done ## the whole story on this machine, f
 
 test: setup ## all tests
 	.venv/bin/pytest
+
+test-board: setup ## the installer and the application on a board: PORT=/dev/ttyUSB0, or the fake board without it
+	AZUREIOT_BOARD_PORT=$(PORT) .venv/bin/pytest $(if $(PORT),tests/board/test_install_flash.py tests/board/test_install_shell.py,--override-ini norecursedirs=.* tests/board tests/app)
+
+flash: .venv/.tools ## library, application, certificates and settings of DEVICE onto the board at PORT
+	$(AZUREIOT) board flash $(if $(PORT),--port $(PORT)) --device $(DEVICE)
 
 lint: setup ## ruff and pyright
 	.venv/bin/ruff check .

@@ -78,7 +78,7 @@ def least_heap(interpreter: Path, folder: Path) -> int:
         now = datetime.now(UTC)
         der = root.certificate.public_bytes(Encoding.DER)
         emulator.registry.put_certificate(CaCertificate("root", der, True, None, now, now))
-        emulator.registry.put_group(EnrollmentGroup("group", ("root",), (), True, (), None, now, now))
+        emulator.registry.put_group(EnrollmentGroup("group", ("root",), (), True, (), now, now))
         config = {
             "id_scope": emulator.id_scope,
             "registration_id": "dev-1",

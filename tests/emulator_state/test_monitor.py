@@ -17,7 +17,11 @@ from .bench import NOW, Api
 
 pytestmark = pytest.mark.usefixtures("own_commands_only")
 
-STAMPS = {"iothub-connection-device-id": "d1", "iothub-enqueuedtime": "2026-01-01T00:00:00.0000000Z"}
+STAMPS = {
+    "iothub-connection-device-id": "d1",
+    "iothub-enqueuedtime": "2026-01-01T00:00:00.0000000Z",
+    "dt-dataschema": "dtmi:x;1",
+}
 
 
 def arrive(
@@ -56,7 +60,7 @@ def test_a_message_with_all_that_belongs_to_it(api: Api, monitor: Callable[..., 
         f'{NOW:%Y-%m-%d %H:%M:%S}.000  d1  {{"temperature": 31}}',
         "    properties: temperatureAlert=true",
         "    system: $.ct=application/json",
-        "    hub's stamps: connection-device-id=d1  enqueuedtime=2026-01-01T00:00:00.0000000Z",
+        "    hub's stamps: connection-device-id=d1  enqueuedtime=2026-01-01T00:00:00.0000000Z  dt-dataschema=dtmi:x;1",
     ]
 
 

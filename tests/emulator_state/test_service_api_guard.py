@@ -180,13 +180,18 @@ def test_a_large_body_is_refused(api: Api, size: int) -> None:
     assert "larger than 1048576 bytes" in error_of(answer)
 
 
-@pytest.mark.parametrize(
-    "body", [b"{", b"\xff", b"[]", b'"text"', b"[" * 100_000, b"NaN", b'{"a": NaN}', b'{"a": -Infinity}']
-)
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[]", b'"text"', b"[" * 100_000, b"NaN"])
 def test_a_body_that_is_no_json_object_is_refused(api: Api, body: bytes) -> None:
     answer = api.request("PUT", ROOT, body, {"Content-Type": "application/json"})
     assert answer.status == 400
     error_of(answer)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_only_python_takes_for_json_is_refused(api: Api, constant: str) -> None:
+    body = f'{{"properties": {{"certificate": {constant}}}}}'.encode()
+    answer = api.request("PUT", ROOT, body, {"Content-Type": "application/json"})
+    assert error_of(answer) == f"The body is not JSON: {constant} is no JSON value."
 
 
 def test_unknown_paths_and_methods(api: Api) -> None:

@@ -45,13 +45,7 @@ def world() -> Iterator[World]:
         emulator.registry.put_certificate(CaCertificate("root", der, True, None, now, now))
         emulator.registry.put_group(
             EnrollmentGroup(
-                id="group",
-                ca_names=("root",),
-                signing_certificates=(),
-                enabled=True,
-                hubs=(),
-                created=now,
-                updated=now,
+                id="group", ca_names=("root",), signing_certificates=(), enabled=True, hubs=(), created=now, updated=now
             )
         )
         yield World(emulator, proxy_port, authority.create_intermediate(root, "intermediate"))

@@ -1,0 +1,1 @@
+__import__("start").start(__import__("sys").argv[1], globals())
