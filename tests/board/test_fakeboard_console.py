@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -10,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakeboard.console import Console, LineEnds, Transcript
-import itertools
 
 
 @given(st.text("ab\r\n").map(str.encode), st.lists(st.integers(0, 40)))
