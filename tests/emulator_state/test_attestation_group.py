@@ -38,6 +38,14 @@ def test_the_root_may_be_sent_too(registry: Registry, pki: Pki) -> None:
     assert attest(registry, "mydevice001", chain, NOW).group_id == "group"
 
 
+def test_a_ca_uploaded_a_second_time_under_another_name_changes_nothing(registry: Registry, pki: Pki) -> None:
+    upload(registry, "m", pki.root)
+    enroll_group(registry, "group", "m")
+    for name in ("a", "z"):
+        upload(registry, name, pki.root, verified=False)
+    assert attest(registry, "mydevice001", [der(pki.device), der(pki.intermediate)], NOW).group_id == "group"
+
+
 def test_rule_1_the_group_nearest_to_the_leaf_decides(registry: Registry, pki: Pki) -> None:
     upload(registry, "root", pki.root)
     upload(registry, "issuing", pki.intermediate)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from azureiot_tools import cli
 from azureiot_tools.certificates.authority import issue_verification
@@ -146,15 +147,11 @@ def test_an_unverified_ca_cannot_carry_a_group(run: Run, files: Path) -> None:
     ("name", "content", "says"),
     [
         ("empty.crt", b"", "empty.crt is empty."),
-        (
-            "key.pem",
-            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-            "key.pem holds no certificate but: private key. Give the .crt file.",
-        ),
-        ("cut.crt", b"-----BEGIN CERTIFICATE-----\nMIIB", "cut.crt holds no certificate but: certificate."),
-        ("bad.crt", b"-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n", "is broken: it is not base64."),
-        ("noise.crt", b"\x00\x01\x02", "'properties.certificate' is not a certificate"),
-        ("large.crt", b"x" * 1_100_000, "large.crt is too large for a certificate."),
+        ("key.pem", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "key.pem is damaged"),
+        ("cut.crt", b"-----BEGIN CERTIFICATE-----\nMIIB", "cut.crt is damaged"),
+        ("bad.crt", b"-----BEGIN CERTIFICATE-----\n%%\n-----END CERTIFICATE-----\n", "bad.crt is damaged"),
+        ("noise.crt", b"\x00\x01\x02", "noise.crt holds"),
+        ("large.crt", b"x" * 1_100_000, "large.crt is larger than 1000 kB"),
     ],
 )
 def test_a_file_that_is_no_certificate(run: Run, files: Path, name: str, content: bytes, says: str) -> None:
@@ -175,7 +172,10 @@ def test_a_private_key_never_leaves(run: Run, files: Path, pki: Pki, monkeypatch
     monkeypatch.setattr(service.ServiceClient, "upload_certificate", spy)
     run("cert", "upload", "both.pem")
     assert sent == [der(pki.root)]
-    assert "holds no certificate" in run("cert", "upload", "mydevice001.key", code=1)
+    assert "holds no certificate but a private key" in run("cert", "upload", "mydevice001.key", code=1)
+    key = pki.root.key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    (files / "key.der").write_bytes(key)
+    assert "holds no certificate but a private key" in run("cert", "upload", "key.der", code=1)
     assert len(sent) == 1
 
 

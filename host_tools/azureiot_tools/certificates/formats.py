@@ -88,10 +88,10 @@ def load_pair(certificate_path: Path, key_path: Path) -> Credential:
 
     Raises UserError when a file cannot be read, lacks what it should hold, or the key belongs to another certificate.
     """
-    found = _parse_unless_pfx(certificate_path)
+    found = parse_file(certificate_path)
     if not found.certificates:
         raise UserError(f"{certificate_path} holds no certificate but {summary(found)}.")
-    keys = _parse_unless_pfx(key_path)
+    keys = parse_file(key_path)
     if keys.encrypted_keys:
         raise UserError(
             f"The private key in {key_path} is encrypted, which boards and this tool do not read.",
@@ -129,7 +129,7 @@ def usable_key(key: PrivateKeyTypes, where: str) -> PrivateKey:
     return key
 
 
-def _parse_unless_pfx(path: Path) -> Contents:
+def parse_file(path: Path) -> Contents:
     data = read_bytes(path)
     if is_pfx(data):
         raise UserError(f"{path} is a PFX.", f"Convert it first: azureiot pfx convert {path}")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import base64
-import binascii
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-from azureiot_tools.console import Report, UserError, reason, table
+from azureiot_tools.console import Report, UserError, table
 from azureiot_tools.emulator.ids import same_id
 from azureiot_tools.service import DEFAULT_URL, ServiceClient
 
@@ -292,29 +289,18 @@ def _listing(data: Any, headings: list[str], rows: list[list[str]], nothing: str
 
 
 def _certificate_in(file: str) -> bytes:
-    """The first certificate of a PEM or DER file, as DER.
+    """The first certificate of a PEM or DER file, as DER; nothing else of it leaves this machine.
 
-    Raises UserError. A file with nothing but a private key is refused here: a key never goes to a service.
+    Raises UserError when there is none.
     """
-    try:
-        if os.path.getsize(file) > LARGEST_FILE_BYTES:
-            raise UserError(f"{file} is too large for a certificate.")
-        content = Path(file).read_bytes()
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {reason(error)}.") from None
-    if not content.strip():
-        raise UserError(f"{file} is empty.")
-    if b"-----BEGIN " not in content:
-        return content
-    block = re.search(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", content, re.DOTALL)
-    if block is None:
-        label = re.search(rb"-----BEGIN ([A-Z0-9 ]+)-----", content)
-        found = label[1].decode().lower() if label else "broken PEM"
-        raise UserError(f"{file} holds no certificate but: {found}.", "Give the .crt file.")
-    try:
-        return base64.b64decode(b"".join(block[1].split()), validate=True)
-    except binascii.Error:
-        raise UserError(f"The certificate in {file} is broken: it is not base64.") from None
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from azureiot_tools.certificates import formats
+
+    contents = formats.parse_file(Path(file))
+    if not contents.certificates:
+        raise UserError(f"{file} holds no certificate but {formats.summary(contents)}.", "Give the .crt file.")
+    return contents.certificates[0].public_bytes(Encoding.DER)
 
 
 def _verified(certificate: dict[str, Any]) -> str:

@@ -192,12 +192,12 @@ class _Search:
     def __init__(
         self, sent: list[Certificate], uploaded: list[CaCertificate], groups: list[EnrollmentGroup], now: datetime
     ) -> None:
-        links = {one.der: _Link(one) for one in sent[1:]}
-        links |= {record.der: _Link(Certificate.read(record.der), record) for record in uploaded}
+        # One CA may be uploaded under several names: each counts, for its own groups and as verified or not.
+        links = [_Link(Certificate.read(record.der), record) for record in uploaded]
+        known = {record.der for record in uploaded}
+        links += [_Link(one) for one in {one.der: one for one in sent[1:]}.values() if one.der not in known]
         # What is most likely to serve comes first.
-        self._links = sorted(
-            links.values(), key=lambda link: (link.verified, now <= link.certificate.ends), reverse=True
-        )
+        self._links = sorted(links, key=lambda link: (link.verified, now <= link.certificate.ends), reverse=True)
         self._groups = groups
         self._now = now
         self._checks_left = MOST_SIGNATURE_CHECKS
@@ -235,7 +235,8 @@ class _Search:
         lower = path[-1].certificate
         found, false_issuer = False, None
         for link in [] if lower.self_signed else self._links:
-            if link.certificate.x509.subject != lower.x509.issuer or link in path:
+            again = any(link.certificate.der == other.certificate.der for other in path)
+            if again or link.certificate.x509.subject != lower.x509.issuer:
                 continue
             if self._checks_left == 0:
                 raise Refusal(
