@@ -204,6 +204,7 @@ def test_missing_intermediate(world: World, runtime: tuple[str, ...]) -> None:
     said = world.refused(*world.write("bare", Credential(world.device.certificate, world.device.key)), runtime=runtime)
     assert "401002" in said
     assert "intermediate" in said
+    assert said.endswith("The emulator says why: azureiot service events\n")
     assert "intermediate" in world.reasons
 
 

@@ -95,7 +95,7 @@ def prove(arguments: argparse.Namespace) -> Report:
     return Report(
         data,
         f"Made {path}: common name {code}, signed by {credential.quoted(issuer.certificate)}",
-        f"upload {path} to DPS to verify the authority, then make an enrollment group over it",
+        f"upload {path} to DPS to verify the authority (in the emulator: azureiot service cert verify NAME {path})",
     )
 
 

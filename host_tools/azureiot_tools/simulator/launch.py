@@ -52,7 +52,10 @@ def run(arguments: argparse.Namespace, report: Callable[[dict[str, Any]], None],
         else:
             program.run(config, timed, reading)
     except AzureIoTError as error:
-        raise UserError(str(error)) from None
+        refused = isinstance(error.code, int) or str(error.code).startswith("connack")
+        local = config["hub"] or config["provisioning_host"]
+        why = " The emulator says why: azureiot service events" if refused and local == "localhost" else ""
+        raise UserError(f"{error}{why}") from None
 
 
 def _config(chosen: settings.Settings, arguments: argparse.Namespace, count: int) -> dict[str, Any]:
