@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from conftest import ROOT
 
 from .conftest import Connect, MakeBoard
 
@@ -152,6 +157,33 @@ def test_without_power_there_is_silence_and_the_port_stays(make_board: MakeBoard
     board.power_cycle()
     console.wait_for("Type .help")
     assert "raw REPL" not in board.log, "what was typed without power is lost"
+
+
+def test_nothing_outlives_killed_tests(tmp_path: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from fakeboard import FakeBoard
+with FakeBoard(Path(sys.argv[1]), files={"/main.py": b"print('endless')\\nwhile True: pass\\n"}) as board:
+    board.console(from_start=True).wait_for("endless")
+    print(board._mainboard.chip._process.pid, flush=True)
+    time.sleep(60)
+"""
+    search = os.pathsep.join(str(ROOT / folder) for folder in ("tests", "host_tools", "firmware"))
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "flash.bin")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": search, "TMPDIR": str(tmp_path)},
+    ) as tests:
+        assert tests.stdout is not None
+        chip = Path("/proc", tests.stdout.readline().strip(), "cmdline")
+        assert b"play.py" in chip.read_bytes()
+        tests.kill()
+    deadline = time.monotonic() + 5
+    while chip.exists() and chip.read_bytes():
+        assert time.monotonic() < deadline, "it runs on"
+        time.sleep(0.01)
 
 
 def test_nothing_is_left_behind(make_board: MakeBoard) -> None:

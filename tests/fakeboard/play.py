@@ -20,10 +20,13 @@ from pathlib import Path
 import micropython_module  # type: ignore[import-not-found]
 from firmware.registers import RAW_REPL  # type: ignore[import-not-found]
 
+_PR_SET_PDEATHSIG = 1
+
 
 def main(heap: str, program: str, folder: str) -> int:
     port = ctypes.CDLL(micropython_module.__file__)
     libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # no endless program outlives the tests
     libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
     libc.signal(signal.SIGUSR1, ctypes.cast(port.mp_sched_keyboard_interrupt, ctypes.c_void_p))
     libc.siginterrupt(signal.SIGUSR1, 1)  # so that a blocking read ends as well
