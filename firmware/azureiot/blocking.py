@@ -104,5 +104,5 @@ class Device(Engine):
         if self.error is not None:
             text += "; the last failure: " + self.error.message
         elif self.link:
-            text += " (waiting for %s:%d)." % (self.link.host, self.link.port)
-        return AzureIoTError(text, "timeout", True)
+            text += " (waiting for %s:%d)" % (self.link.host, self.link.port)
+        return AzureIoTError(text.rstrip(".") + ".", "timeout", True)

@@ -193,7 +193,7 @@ class Engine:
     def _open(self, host, client_id, username, handler):
         if self._context is None:
             self._context = credentials.tls_context(self._credential, self._roots, host)
-        link = self._open_link(host, self._port, self._context)
+        link = self._open_link(host, self._port, self._context, self._clock)
         self._session = Session(link, handler, self._clock, self._keep_alive_s, self._max_packet_bytes)
         self._session.last_packet_id = self._last_packet_id
         self._session.connect(client_id.encode(), username.encode())

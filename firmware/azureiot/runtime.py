@@ -1,7 +1,7 @@
 """What differs between CPython and MicroPython, behind the same names. No other module asks where it runs.
 
 READ and WRITE are the directions one can wait for; NAME means that a host name must be resolved first (`resolve`).
-The module itself serves as the default clock: `ticks_ms`, `ticks_diff` and `unix_time` are what a clock has.
+The module itself serves as the default clock: `ticks_ms` and `ticks_diff` are what a clock has.
 """
 
 import sys

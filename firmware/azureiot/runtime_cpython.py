@@ -46,11 +46,6 @@ def ticks_diff(later: int, earlier: int) -> int:
     return later - earlier
 
 
-def unix_time() -> int:
-    """Seconds since 1970."""
-    return int(time.time())
-
-
 def resolve(host: str, port: int):
     """The addresses of `host`, for `tcp_connect`. Blocks. Raises OSError."""
     return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)

@@ -15,9 +15,6 @@ MAX_PACKET_BYTES = 4096  # what a device takes from a hub unless told otherwise
 ticks_ms = time.ticks_ms
 ticks_diff = time.ticks_diff
 
-# Boards count from 2000, the unix port from 1970 (docs/micropython.md §7).
-_EPOCH_OFFSET_S = 946684800 if time.gmtime(0)[0] == 2000 else 0
-
 # What mbedTLS says about a certificate, loosely matched: the wording differs between builds (docs/micropython.md §1.3).
 _CERTIFICATE_FAULTS = (
     ("trusted CA", "tls-untrusted"),
@@ -37,11 +34,6 @@ _OS_FAULTS = {
     0x7780: "tls-alert",
 }
 _poller = select.poll()
-
-
-def unix_time() -> int:
-    """Seconds since 1970, whatever this port counts from."""
-    return int(time.time()) + _EPOCH_OFFSET_S
 
 
 def resolve(host: str, port: int):

@@ -27,7 +27,8 @@ class Bench:
         )
         self.device._context = "a context"
 
-    def open_link(self, host, port, context):
+    def open_link(self, host, port, context, clock):
+        assert clock is self.clock, "every part keeps the same time"
         self.links.append(FakeLink(host, port, context))
         return self.links[-1]
 

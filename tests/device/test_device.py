@@ -30,7 +30,8 @@ class World:
         self.engine = Engine(clock=self.clock, open_link=self.open_link, random=lambda: self.fraction, **settings)
         self.engine._context = "a context"
 
-    def open_link(self, host, port, context):
+    def open_link(self, host, port, context, clock):
+        assert clock is self.clock, "every part keeps the same time"
         self.links.append(FakeLink(host, port, context))
         return self.links[-1]
 
