@@ -4,9 +4,9 @@ import sys
 import time
 
 try:
-    from app import once
+    from azureiot.runtime import once
 
-    application = once("start").application()  # whose own memory is free before TLS needs it
+    application = once("app.start").application()  # whose own memory is free before TLS needs it
     application.run()
 except Exception as error:
     sys.print_exception(error)  # pyright: ignore[reportAttributeAccessIssue]  MicroPython's

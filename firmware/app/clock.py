@@ -2,10 +2,11 @@
 
 from app import log
 from azureiot.errors import AzureIoTError
+from azureiot.runtime import const
 
-_EARLIEST_YEAR = 2025  # boards wake in 2000, 2015 or 2021
-_TIMEOUT_S = 2
-_ROUNDS = 2  # UDP loses packets
+_EARLIEST_YEAR = const(2025)  # boards wake in 2000, 2015 or 2021
+_TIMEOUT_S = const(2)
+_ROUNDS = const(2)  # UDP loses packets
 
 
 def is_set(rtc) -> bool:

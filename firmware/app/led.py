@@ -1,11 +1,13 @@
 """What the LED says: a slow blink while the board comes online, steady light online, short flashes after a failure."""
 
+from azureiot.runtime import const
+
 # State: (period in ms, how much of it the LED is on)
 WORKING = (1000, 500)
 ONLINE = (1, 1)
 FAILED = (400, 100)
 
-_DIM = 16  # of 255: an RGB LED at full power dazzles
+_DIM = const(16)  # of 255: an RGB LED at full power dazzles
 
 
 class Led:

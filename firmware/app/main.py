@@ -7,22 +7,23 @@ import gc
 import json
 
 import azureiot.runtime as runtime
-from app import log, once
+from app import log
 from app.led import FAILED, ONLINE, WORKING
 from azureiot.backoff import Backoff
 from azureiot.errors import AzureIoTError
+from azureiot.runtime import const, once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from azureiot import Device
 
-_CONNECT_TIMEOUT_S = 60
-_SEND_TIMEOUT_S = 30
-_SLICE_MS = 200  # how often LED and watchdog are looked after
-_LOOK_S = 1  # how soon a lost connection is noticed
-_FIRST_RETRY_MS = 2000
-_LONGEST_RETRY_MS = 120000
-_PERMANENT_S = 300  # before what somebody must mend is tried again
+_CONNECT_TIMEOUT_S = const(60)
+_SEND_TIMEOUT_S = const(30)
+_SLICE_MS = const(200)  # how often LED and watchdog are looked after
+_LOOK_S = const(1)  # how soon a lost connection is noticed
+_FIRST_RETRY_MS = const(2000)
+_LONGEST_RETRY_MS = const(120000)
+_PERMANENT_S = const(300)  # before what somebody must mend is tried again
 
 
 class Application:
@@ -68,7 +69,7 @@ class Application:
         except AzureIoTError as error:
             self._failed(error)
         except MemoryError:
-            log("out of memory: " + once("reporter").heap())
+            log("out of memory: " + once("app.reporter").heap())
             raise
 
     def _come_online(self):
@@ -80,9 +81,9 @@ class Application:
         if not self._wlan.isconnected():
             self._led.state = WORKING
             self.device.close()
-            once("wifi").connect(self._wlan, self._settings, self.sleep_ms)
+            once("app.wifi").connect(self._wlan, self._settings, self.sleep_ms)
         if not self._date_is_right:
-            once("clock").ensure(self._rtc, self._settings["ntp"], self.sleep_ms, self._date_is_right is False)
+            once("app.clock").ensure(self._rtc, self._settings["ntp"], self.sleep_ms, self._date_is_right is False)
             self._date_is_right = True
         device = self.device
         if not device.connected:
@@ -132,7 +133,7 @@ class Application:
             delay_s = _PERMANENT_S
         log("%s; retry in %d s" % (str(error).rstrip("."), delay_s))
         if error.code == "memory":
-            log(once("reporter").heap())
+            log(once("app.reporter").heap())
         self.sleep_ms(delay_s * 1000)
 
     def _left_ms(self):

@@ -4,6 +4,7 @@ import json
 import os
 
 from azureiot.errors import AzureIoTError
+from azureiot.runtime import const
 
 _NUMBER = (int, float)
 # Name, type, default. Without a default it is required.
@@ -23,7 +24,7 @@ _OPTIONAL = (
     ("led", (int, str)),  # a pin; what is not given is the board's own
     ("watchdog_s", int),  # not given: no watchdog
 )
-_LONGEST_INTERVAL_S = 86400  # MicroPython's ticks wrap after 12 days
+_LONGEST_INTERVAL_S = const(86400)  # MicroPython's ticks wrap after 12 days
 
 
 def load(path: str = "settings.json") -> dict:

@@ -3,10 +3,11 @@
 import gc
 import sys
 
-from app import log, once
+from app import log
 from azureiot.errors import AzureIoTError
+from azureiot.runtime import const, once
 
-_RETRY_S = 300
+_RETRY_S = const(300)
 _DEVICE_OPTIONS = ("id_scope", "registration_id", "provisioning_host", "port", "roots")
 
 
@@ -15,11 +16,11 @@ def application():
     gc.threshold(4096)  # garbage that is collected late leaves only small holes, and TLS wants large blocks
     import machine
 
-    reporter = once("reporter")
+    reporter = once("app.reporter")
     log("started by %s; %s" % (reporter.reset_cause(machine), reporter.heap()))
     del reporter
     settings = _settings()
-    board = once("boards").find(getattr(sys.implementation, "_machine", ""))
+    board = once("app.boards").find(getattr(sys.implementation, "_machine", ""))
     if "wifi_options" not in settings:
         settings["wifi_options"] = board[3]
 
@@ -30,7 +31,7 @@ def application():
 
     pin, is_rgb = (settings["led"], False) if settings.get("led") is not None else board[1:3]
     watchdog = Watchdog(machine, settings.get("watchdog_s"), board[4])
-    wlan = once("wifi").interface()
+    wlan = once("app.wifi").interface()
     made = Application(settings, wlan, machine.RTC(), Led(machine, pin, is_rgb), watchdog, read)
     made.device = device(settings, made.poll)
     return made
@@ -47,7 +48,7 @@ def device(settings: dict, poll):
 def _settings():
     while True:
         try:
-            return once("settings").load()
+            return once("app.settings").load()
         except AzureIoTError as error:
             log("%s; install again, retry in %d s" % (error, _RETRY_S))
             import time

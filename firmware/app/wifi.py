@@ -4,9 +4,10 @@ import network
 
 from app import log
 from azureiot.errors import AzureIoTError
+from azureiot.runtime import const
 
-_TIMEOUT_MS = 20000
-_STEP_MS = 250
+_TIMEOUT_MS = const(20000)
+_STEP_MS = const(250)
 
 # The constants of `network` that tell why; some ports lack some. 15: a handshake that timed out has no name.
 _REASONS = (

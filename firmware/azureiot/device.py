@@ -3,17 +3,16 @@
 The drivers (azureiot.blocking) turn it into calls that a program makes; they alone wait.
 """
 
-import azureiot.credentials as credentials
 import azureiot.hub as hub
 import azureiot.runtime as runtime
 from azureiot.backoff import Backoff, random_fraction
 from azureiot.errors import AzureIoTError
 from azureiot.link import Link
 from azureiot.outbox import Message, Outbox
-from azureiot.provisioner import Provisioner
-from azureiot.provisioning import GLOBAL_HOST, Registration
-from azureiot.runtime import WRITE, const
+from azureiot.runtime import WRITE, const, once
 from azureiot.session import Session
+
+GLOBAL_HOST = "global.azure-devices-provisioning.net"
 
 # Phases
 IDLE = const(0)  # not asked for anything
@@ -31,9 +30,9 @@ class Engine:
     """One device.
 
     id_scope, registration_id: what DPS knows this device by. Without them: hub, device_id, a hub that knows it already.
-    credential: an X509.
+    credential: an X509 (azureiot.credentials).
     provisioning_host, port: the DPS endpoint; the port serves for DPS and hub.
-    roots: the server roots to trust instead of those that ship with the library (credentials.roots).
+    roots: the server roots to trust instead of those that ship with the library (tls.roots).
     payload: given to DPS with the registration, for custom allocation.
     keep_alive_s: the longest silence; 60 to 1177 is useful (docs/protocol.md §3.3).
     window, max_waiting: how many messages may be unacknowledged at once, and how many may wait besides (outbox.Outbox).
@@ -179,9 +178,14 @@ class Engine:
     # The phases.
 
     def _begin(self):
+        if self._context is None:  # before more is loaded: it needs memory in one piece
+            self._context = once("azureiot.tls").context(
+                self._credential, self._roots, self.hub or self._provisioning_host
+            )
         if self.hub is None:
+            Registration = once("azureiot.provisioning").Registration
             self._registration = Registration(self._id_scope or "", self._registration_id or "", self._payload)
-            provisioner = Provisioner(self._registration, self._clock)
+            provisioner = once("azureiot.provisioner").Provisioner(self._registration, self._clock)
             self._open(self._provisioning_host, self._registration.client_id, self._registration.username, provisioner)
             provisioner.session = self._session
             self._provisioner = provisioner
@@ -191,8 +195,6 @@ class Engine:
             self.phase = CONNECTING
 
     def _open(self, host, client_id, username, handler):
-        if self._context is None:
-            self._context = credentials.tls_context(self._credential, self._roots, host)
         link = self._open_link(host, self._port, self._context, self._clock)
         self._session = Session(link, handler, self._clock, self._keep_alive_s, self._max_packet_bytes)
         self._session.last_packet_id = self._last_packet_id

@@ -4,6 +4,8 @@ Everything that goes wrong between a device and Azure is an `AzureIoTError`. Wha
 `azureiot.hints`, a module that a small board may leave out.
 """
 
+from azureiot.runtime import once
+
 
 class AzureIoTError(Exception):
     """Something failed between this device and Azure.
@@ -26,10 +28,9 @@ class AzureIoTError(Exception):
     def hint(self) -> str:
         """What to do next, one sentence, or "" (also when azureiot.hints is not on the board)."""
         try:
-            from azureiot.hints import hint
-        except ImportError:
+            return once("azureiot.hints").hint(self.code)
+        except (ImportError, MemoryError):
             return ""
-        return hint(self.code)
 
     def __str__(self) -> str:
         text = self.message

@@ -5,10 +5,11 @@ import json
 from azureiot.encoding import bag
 from azureiot.errors import AzureIoTError
 from azureiot.outbox import Message
+from azureiot.runtime import const
 
 API_VERSION = "2021-04-12"
 MAX_MESSAGE_BYTES = 262144  # body, properties and their names together (§3.5)
-_MAX_PROPERTIES_BYTES = 65000  # what fits a topic of 65,535 bytes beside the device id (MQTT 3.1.1 §1.5.3)
+_MAX_PROPERTIES_BYTES = const(65000)  # what fits a topic of 65,535 bytes beside the device id (MQTT 3.1.1 §1.5.3)
 
 
 def username(host: str, device_id: str) -> str:

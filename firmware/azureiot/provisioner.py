@@ -1,7 +1,6 @@
 """The conversation with DPS over a session: subscribe, register, poll when it is time (docs/protocol.md §1)."""
 
 from azureiot.errors import AzureIoTError
-from azureiot.provisioning import RESPONSES, Registration
 from azureiot.runtime import const
 
 _ANSWER_MS = const(30000)  # how long DPS may take for an answer
@@ -11,10 +10,11 @@ _FOREVER_MS = const(0x3FFFFFF)
 class Provisioner:
     """A session's handler for as long as it is DPS that it talks to.
 
-    registration: the protocol.  clock: what has ticks_ms and ticks_diff.  session: to be set once there is one.
+    registration: the protocol, a provisioning.Registration.
+    clock: what has ticks_ms and ticks_diff.  session: to be set once there is one.
     """
 
-    def __init__(self, registration: Registration, clock, session=None):
+    def __init__(self, registration, clock, session=None):
         self.session = session
         self._registration = registration
         self._clock = clock
@@ -36,7 +36,7 @@ class Provisioner:
         return self._left_ms() if self.session.idle else _FOREVER_MS
 
     def on_connected(self, session_present):
-        self.session.subscribe(RESPONSES)
+        self.session.subscribe(self._registration.responses)
 
     def on_subscribed(self, granted_qos):
         if granted_qos == 0x80:

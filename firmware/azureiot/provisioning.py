@@ -7,16 +7,15 @@ import json
 
 from azureiot.encoding import query, quote
 from azureiot.errors import AzureIoTError
+from azureiot.runtime import const
 
-GLOBAL_HOST = "global.azure-devices-provisioning.net"
 API_VERSION = "2019-03-31"
-RESPONSES = b"$dps/registrations/res/#"
 
 _RESPONSE = "$dps/registrations/res/"
 _REGISTER = "$dps/registrations/PUT/iotdps-register/?$rid=%d"
 _POLL = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=%d&operationId=%s"
-_DEFAULT_RETRY_AFTER_S = 3  # seen in the service's own answers (§1.3)
-_MAX_RETRY_AFTER_S = 300
+_DEFAULT_RETRY_AFTER_S = const(3)  # seen in the service's own answers (§1.3)
+_MAX_RETRY_AFTER_S = const(300)
 
 
 class Registration:
@@ -25,6 +24,8 @@ class Registration:
     Publish `request()`, give every message that comes to `receive()`, wait the seconds it returns, and so on until
     `hub` and `device_id` are known.
     """
+
+    responses = b"$dps/registrations/res/#"  # what to subscribe to first
 
     def __init__(self, id_scope: str, registration_id: str, payload: "dict | None" = None):
         self.client_id = registration_id

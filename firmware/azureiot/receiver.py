@@ -1,8 +1,9 @@
 """Whole MQTT packets out of a link's bytes, in a buffer that is bounded whatever the server sends."""
 
 import azureiot.packets as packets
+from azureiot.runtime import const
 
-_FIRST_BUFFER_BYTES = 1024
+_FIRST_BUFFER_BYTES = const(512)
 
 
 class Receiver:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import tempfile
 import time
+from importlib import import_module
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 # In the wheel beside this file, in a source tree at the top.
@@ -34,6 +35,11 @@ _OS_FAULTS = {
 def const(value):
     """MicroPython folds such constants into the code; here it is the value itself."""
     return value
+
+
+def once(path: str):
+    """The module `path` ("azureiot.tls"). Boards forget it after use; here there is memory enough."""
+    return import_module(path)
 
 
 def ticks_ms() -> int:

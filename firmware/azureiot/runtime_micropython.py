@@ -5,6 +5,7 @@ import gc
 import select
 import socket
 import ssl
+import sys
 import time
 
 from micropython import const as const
@@ -34,6 +35,19 @@ _OS_FAULTS = {
     0x7780: "tls-alert",
 }
 _poller = select.poll()
+
+
+def once(path: str):
+    """The module `path` ("azureiot.tls"), for one use: when the caller lets go of it, its memory is free again.
+
+    What runs only at the start or after a failure would otherwise take the heap that is needed later.
+    """
+    gc.collect()  # what it needs is then found in one piece
+    package, _, name = path.rpartition(".")
+    module = getattr(__import__(path), name)
+    del sys.modules[path]
+    delattr(sys.modules[package], name)
+    return module
 
 
 def resolve(host: str, port: int):

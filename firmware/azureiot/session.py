@@ -6,7 +6,7 @@ from azureiot.errors import AzureIoTError
 from azureiot.receiver import Receiver
 from azureiot.runtime import READ, WRITE, const
 
-_FIRST_BUFFER_BYTES = const(1024)
+_FIRST_BUFFER_BYTES = const(512)
 _FOREVER_MS = const(0x3FFFFFF)
 _READS_PER_STEP = const(16)
 _MAX_ACKNOWLEDGEMENTS = const(16)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azureiot.provisioning import GLOBAL_HOST
+from azureiot.device import GLOBAL_HOST
 from azureiot_tools.console import UserError, reason
 
 _PATHS = ("cert", "key", "pfx", "roots")

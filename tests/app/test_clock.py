@@ -4,6 +4,7 @@ import errno
 
 import app
 import app.clock as clock
+import azureiot.runtime as runtime
 from fakes import raises
 
 WRONG = (2000, 1, 1, 5, 0, 0, 12, 0)
@@ -94,7 +95,7 @@ def test_a_suspected_clock_stays_when_nobody_answers():
 def test_one_module_is_loaded_once_and_let_go():
     import sys
 
-    again = app.once("clock")
+    again = runtime.once("app.clock")
     assert again.is_set(Rtc(RIGHT))
     assert "app.clock" not in sys.modules
     assert not hasattr(app, "clock")

@@ -5,6 +5,7 @@ import sys
 import app
 import app.led as led
 import app.main as main
+import azureiot.runtime as runtime
 from azureiot.errors import AzureIoTError
 
 
@@ -307,9 +308,9 @@ def test_a_broken_sensor_costs_one_reading_only():
 def test_out_of_memory_is_said_and_left_to_a_restart():
     board = Board()
     board.device.failures = [MemoryError()]
-    kept = app.once
+    kept = runtime.once
     app_reporter = type("Reporter", (), {"heap": staticmethod(lambda: "largest free block 9000")})
-    main.once = lambda name: app_reporter if name == "reporter" else kept(name)
+    main.once = lambda name: app_reporter if name == "app.reporter" else kept(name)
     try:
         board.turn()
         raise AssertionError("nothing was raised")

@@ -5,6 +5,7 @@ import sys
 import app
 import app.main
 import azureiot.blocking  # before the stand-ins are there
+import azureiot.runtime as runtime
 from azureiot import AzureIoTError
 from fakes import raises
 
@@ -105,9 +106,9 @@ def start(settings):
     try:
         for name in replaced:
             sys.modules[name] = replaced[name]
-        starting = app.once("start")
-        real_once = app.once
-        starting.once = lambda name: settings if name == "settings" else real_once(name)
+        starting = runtime.once("app.start")
+        real_once = runtime.once
+        starting.once = lambda name: settings if name == "app.settings" else real_once(name)
         made = starting.application()
         lines = log
     finally:
@@ -148,7 +149,7 @@ def test_the_start_is_let_go():
 
 
 def test_an_option_that_is_not_given_keeps_the_librarys_own():
-    starting = app.once("start")
+    starting = runtime.once("app.start")
     found = Settings().found
     device = starting.device(found, None)
     assert raises(lambda: device.send({}), "not-connected")

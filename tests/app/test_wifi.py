@@ -4,6 +4,7 @@ import errno
 import sys
 
 import app
+import azureiot.runtime as runtime
 from fakes import raises
 
 
@@ -58,7 +59,7 @@ def join(wlan, networks, options=None):
     real, app.log = app.log, logged.append
     try:
         settings = {"wifi": networks, "wifi_options": options or {}}
-        app.once("wifi").connect(wlan, settings, slept.append)
+        runtime.once("app.wifi").connect(wlan, settings, slept.append)
     finally:
         app.log = real
         del sys.modules["network"]
@@ -116,7 +117,7 @@ def test_waiting_is_bounded_and_in_short_steps():
     sys.modules["network"] = Network
     try:
         wlan = Wlan({"cafe": [Network.STAT_CONNECTING]})
-        wifi = app.once("wifi")
+        wifi = runtime.once("app.wifi")
         raises(lambda: wifi.connect(wlan, {"wifi": [CAFE], "wifi_options": {}}, slept.append), "wifi")
     finally:
         del sys.modules["network"]

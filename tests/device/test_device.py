@@ -2,20 +2,11 @@
 
 import json
 
+from azureiot.credentials import X509
 from azureiot.device import CONNECTING, IDLE, ONLINE, PROVISIONING, WAITING, Engine
 from azureiot.errors import AzureIoTError
 from azureiot.runtime import NAME
 from fakes import Clock, FakeLink, connack, puback, publish, published, raises, suback
-
-
-class Credential:
-    """No real certificate: the engine only hands it on."""
-
-    def certificates(self):
-        return None
-
-    def private_key(self):
-        return None
 
 
 class World:
@@ -25,7 +16,12 @@ class World:
         self.clock = Clock()
         self.links = []
         self.fraction = 1.0
-        settings = {"id_scope": "0ne1", "registration_id": "dev-1", "credential": Credential(), "roots": b"\x30\x00"}
+        settings = {
+            "id_scope": "0ne1",
+            "registration_id": "dev-1",
+            "credential": X509("never.crt", "read.key"),
+            "roots": b"\x30\x00",
+        }
         settings.update(options)
         self.engine = Engine(clock=self.clock, open_link=self.open_link, random=lambda: self.fraction, **settings)
         self.engine._context = "a context"
@@ -440,7 +436,6 @@ def test_closing_keeps_what_waits():
 def test_a_certificate_that_cannot_be_used_is_an_error_of_ours():
     world = World()
     world.engine._context = None
-    world.engine._credential.certificates = lambda: [b"\x30\x00"]
-    world.engine._credential.private_key = lambda: b"\x30\x01\x02\x01\x00\x00"
+    world.engine._credential = X509(b"\x30\x00", b"\x30\x04\x02\x01\x00\x00")
     error = raises(world.engine.start)
     assert isinstance(error, AzureIoTError) and error.code == "credential"

@@ -2,7 +2,7 @@
 
 import os
 
-from azureiot.credentials import X509, roots
+from azureiot.tls import certificates, private_key, roots
 from fakes import raises
 
 CERTIFICATE = b"\x30\x03\x02\x01\x01"
@@ -28,24 +28,23 @@ def folder_with(files):
 
 def test_bytes_and_files_pem_and_der():
     path = folder_with({"chain.der": CERTIFICATE + ISSUER, "leaf.pem": PEM, "key.der": KEY})
-    assert X509(CERTIFICATE, KEY).certificates() == [CERTIFICATE]
-    assert X509(bytearray(PEM), KEY).certificates() == [CERTIFICATE]
-    credential = X509(path + "/chain.der", path + "/key.der")
-    assert credential.certificates() == [CERTIFICATE, ISSUER]
-    assert credential.private_key() == KEY
-    assert X509(path + "/leaf.pem", KEY).certificates() == [CERTIFICATE]
+    assert certificates(CERTIFICATE) == [CERTIFICATE]
+    assert certificates(bytearray(PEM)) == [CERTIFICATE]
+    assert certificates(path + "/chain.der") == [CERTIFICATE, ISSUER]
+    assert certificates(path + "/leaf.pem") == [CERTIFICATE]
+    assert private_key(path + "/key.der") == KEY
 
 
 def test_a_missing_file_is_named():
-    error = raises(lambda: X509("/nowhere/a.crt", KEY).certificates(), "credential")
+    error = raises(lambda: certificates("/nowhere/a.crt"), "credential")
     assert "/nowhere/a.crt cannot be read" in error.message and not error.retryable
 
 
 def test_a_file_with_the_wrong_thing_is_named():
     path = folder_with({"swapped.key": PEM})
-    error = raises(lambda: X509(CERTIFICATE, path + "/swapped.key").private_key(), "credential")
+    error = raises(lambda: private_key(path + "/swapped.key"), "credential")
     assert error.message == path + "/swapped.key: no private key in it."
-    raises(lambda: X509(b"", KEY).certificates(), "credential")
+    raises(lambda: certificates(b""), "credential")
 
 
 def test_roots_from_a_directory_take_each_certificate_once():
