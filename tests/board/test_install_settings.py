@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import socket
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from azureiot_tools.board import device_settings
+from azureiot_tools import settings
+from azureiot_tools.board import contents, device_settings
 from azureiot_tools.console import UserError
+from azureiot_tools.emulator.server import EmulatorOptions, running
+from azureiot_tools.service import ServiceClient
 from azureiot_tools.settings import Settings
+from fakeboard import FakeBoard
 
+from .boards import WIFI_PASSWORD, Workbench
+
+LAN = "127.0.0.2"  # stands in for the address of this machine in the board's network
 HOME, WORK = {"ssid": "home", "password": "h"}, {"ssid": "work", "password": "w"}
 
 
@@ -85,3 +96,53 @@ def test_an_entry_of_the_wrong_kind_is_named_without_its_value(tmp_path: Path, v
 def test_an_endpoint_that_a_board_cannot_reach_is_warned_about(host: str) -> None:
     assert "azureiot emulator --lan" in device_settings.warning(Settings(provisioning_host=host))
     assert device_settings.warning(Settings()) == ""
+
+
+def test_a_settings_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """Windows editors write one; the host's settings take it, too."""
+    path = tmp_path / "settings.json"
+    path.write_text("\ufeff" + json.dumps({"id_scope": "0ne1", "led": 2}), encoding="utf-8")
+    assert device_settings.board_only(str(path)) == {"led": 2}
+
+
+def test_what_an_emulator_wrote_is_what_the_board_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("DPS_IDSCOPE", "DPS_HOST", "DPS_REGISTRATION_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    with running(EmulatorOptions(port=0, http_port=0, data=tmp_path, lan="127.0.0.1", id_scope="0ne00LAN")) as emulator:
+        chosen = settings.load(argparse.Namespace(settings=str(emulator.settings_path)))
+        assert device_settings.build(chosen, "mydevice001", {}) == {
+            "id_scope": "0ne00LAN",
+            "registration_id": "mydevice001",
+            "provisioning_host": "127.0.0.1",
+            "port": emulator.mqtt_port,
+        }
+        ca = x509.load_pem_x509_certificate(emulator.ca_path.read_bytes())
+    assert chosen.roots is not None
+    assert contents.roots_from(Path(chosen.roots)) == {"emulator-ca": ca.public_bytes(Encoding.DER)}
+
+
+def test_a_board_flashed_with_them_reports_to_that_emulator(
+    workbench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LAN, 0))
+        except OSError:
+            pytest.skip(f"{LAN} is not an address of this machine")
+    monkeypatch.setenv(device_settings.PASSWORD_VARIABLE, WIFI_PASSWORD)
+    (workbench.folder / "settings.json").unlink()
+    data = tmp_path / "state"
+    options = EmulatorOptions(port=0, http_port=0, data=data, lan=LAN, hubs=(LAN,), retry_after_s=1)
+    with running(options) as emulator, FakeBoard(tmp_path / "flash") as board:
+        service = ServiceClient(f"http://127.0.0.1:{emulator.http_port}")
+        der = workbench.issuer.certificate.public_bytes(Encoding.DER)
+        service.upload_certificate("issuer", der, verified=True)
+        service.create_group("group", ["issuer"])
+        board.weather(access_points={"home": WIFI_PASSWORD})
+        given = ("--settings", str(emulator.settings_path), "--wifi", "home")
+        done = workbench.flash(board.port, *given, "--timeout", "60", start=True)
+        assert done.code == 0, done.err + done.out
+        assert f"connected to {LAN} as mydevice001" in done.out
+        assert "warning" not in done.out, "that is an address which a board can call"
+        said = emulator.events.wait_for(lambda event: event.kind == "telemetry", timeout_s=10)
+        assert said.device_id == "mydevice001"

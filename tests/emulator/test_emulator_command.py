@@ -95,7 +95,7 @@ def test_a_reader_that_goes_ends_only_the_printing(tmp_path):
 
 def test_a_stdout_without_the_devices_characters_gets_them_escaped(tmp_path):
     with running_command(cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"}) as process:
-        lines = [process.stdout.readline() for _ in range(6)]
+        lines = [process.stdout.readline() for _ in range(7)]
         ready = {"port": int(lines[0].split(":")[1].split(",")[0]), "ca": ".emulator/emulator-ca.crt"}
         assert refused(ready, tmp_path, "☃")
         assert "\\u2603" in process.stdout.readline()
@@ -139,11 +139,12 @@ def test_no_more_connections_than_the_system_has_descriptors_for(tmp_path):
 
 def test_the_readable_ready_lines(tmp_path):
     with running_command("--data", "state", cwd=tmp_path) as process:
-        lines = [process.stdout.readline().strip() for _ in range(6)]
-    assert [line.split("  ")[0] for line in lines[:5]] == ["MQTT", "service API", "id scope", "hub", "CA"]
+        lines = [process.stdout.readline().strip() for _ in range(7)]
+    assert [line.split("  ")[0] for line in lines[:6]] == ["MQTT", "service API", "id scope", "hub", "CA", "settings"]
     assert "0ne00000000" in lines[2]
     assert "state/emulator-ca.crt" in lines[4]
-    assert "azureiot service cert upload" in lines[5]
+    assert "state/settings.json" in lines[5]
+    assert "azureiot service cert upload" in lines[6]
 
 
 def parse(*arguments):

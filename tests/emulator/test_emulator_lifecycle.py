@@ -79,7 +79,7 @@ def test_another_name_makes_another_server_certificate_under_the_same_ca(tmp_pat
     with running(options(tmp_path, server_names=("board.example",))) as emulator:
         certificate = x509.load_pem_x509_certificate((tmp_path / "server.crt").read_bytes())
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert names.get_values_for_type(x509.DNSName) == ["board.example", "localhost"]
+        assert names.get_values_for_type(x509.DNSName) == ["127.0.0.1", "board.example", "localhost"]
         assert [str(address) for address in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
         assert emulator.ca_path.read_bytes() == ca
 

@@ -33,7 +33,7 @@ def board_only(file: str | None) -> dict[str, Any]:
     path = Path(file or "settings.json")
     if file is None and not path.exists():
         return {}
-    values = json.loads(path.read_text(encoding="utf-8"))  # azureiot_tools.settings has found it readable
+    values = json.loads(path.read_text(encoding="utf-8-sig"))  # azureiot_tools.settings has found it readable
     found = {name: values[name] for name in _BOARD_ONLY if values.get(name) is not None}
     for name, value in found.items():
         kind, words = _BOARD_ONLY[name]
@@ -88,7 +88,7 @@ def warning(chosen: Settings) -> str:
     if chosen.provisioning_host in _THIS_MACHINE:
         return (
             f"{chosen.provisioning_host} is the board itself when a board says it; "
-            "an emulator that boards reach: azureiot emulator --lan"
+            "an emulator that boards reach, and --settings for it: azureiot emulator --lan"
         )
     return ""
 

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -29,11 +30,20 @@ def add(commands: Any) -> None:
         description="Runs a Device Provisioning Service and IoT hubs on this machine, and says of every device what it "
         "did and why it was refused. Ctrl-C stops it; its state stays in the data directory.",
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
         help="where it listens for devices (default: %(default)s, this machine only)",
+    )
+    where.add_argument(
+        "--lan",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="for boards: listen at this machine's address in the network, too (without ADDRESS it is found), with "
+        "settings and a certificate for it; the service API stays for this machine only",
     )
     parser.add_argument(
         "--port", type=_port, default=8883, metavar="N", help="MQTT over TLS (default: %(default)s; 0: any free)"
@@ -59,7 +69,7 @@ def add(commands: Any) -> None:
         "--hub",
         action="append",
         metavar="NAME",
-        help="host name of a linked hub; repeat it for several (default: localhost)",
+        help="host name of a linked hub; repeat it for several (default: localhost; with --lan the address)",
     )
     parser.add_argument(
         "--retry-after",
@@ -76,15 +86,18 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the emulator until SIGINT or SIGTERM. Raises UserError when it cannot start."""
+    from azureiot_tools.emulator import lan
     from azureiot_tools.emulator.server import EmulatorOptions
 
+    address = None if arguments.lan is None else lan.check(arguments.lan) if arguments.lan else lan.find()
     options = EmulatorOptions(
         host=arguments.host,
+        lan=address,
         port=arguments.port,
         http_port=arguments.http_port,
         data=arguments.data,
         id_scope=arguments.id_scope,
-        hubs=tuple(arguments.hub or ["localhost"]),
+        hubs=tuple(arguments.hub or [address or "localhost"]),
         retry_after_s=arguments.retry_after,
     )
     with suppress(KeyboardInterrupt):  # where the loop takes no signal handlers (Windows), Ctrl-C arrives as this
@@ -151,24 +164,44 @@ def _ready(emulator: Emulator, as_json: bool) -> str:
         return json.dumps(
             {
                 "host": options.host,
+                "lan": options.lan,
                 "port": emulator.mqtt_port,
                 "http_port": emulator.http_port,
                 "id_scope": emulator.id_scope,
                 "hub": emulator.hub,
                 "hubs": list(options.hubs),
                 "ca": str(emulator.ca_path),
+                "settings": str(emulator.settings_path),
             }
         )
-    return "\n".join(
-        [
-            f"MQTT         {options.host}:{emulator.mqtt_port}, TLS (DPS and hub)",
-            f"service API  http://{SERVICE_HOST}:{emulator.http_port}",
-            f"id scope     {emulator.id_scope}",
-            f"hub          {', '.join(options.hubs)}",
-            f"CA           {emulator.ca_path} (what devices must trust)",
-            "next: in another terminal, azureiot service cert upload certs/ca/root.crt (Ctrl-C ends this one)",
-        ]
-    )
+    lines = [
+        f"MQTT         {' and '.join(f'{address}:{emulator.mqtt_port}' for address in emulator.addresses)}, "
+        "TLS (DPS and hub)",
+        f"service API  http://{SERVICE_HOST}:{emulator.http_port}",
+        f"id scope     {emulator.id_scope}",
+        f"hub          {', '.join(options.hubs)}",
+        f"CA           {emulator.ca_path} (what devices must trust)",
+        f"settings     {emulator.settings_path} (what leads devices here: give it with --settings)",
+    ]
+    if options.lan:
+        lines += _for_boards(emulator, options.lan)
+    lines.append("next: in another terminal, azureiot service cert upload certs/ca/root.crt (Ctrl-C ends this one)")
+    return "\n".join(lines)
+
+
+def _for_boards(emulator: Emulator, address: str) -> list[str]:
+    """What one must know, and type, when boards of the network are to come here."""
+    lines = [
+        f"             {json.dumps(emulator.settings)}",
+        f"a board      azureiot board flash --settings {shlex.quote(str(emulator.settings_path))} "
+        "--device mydevice001 --wifi SSID",
+        f"warning: whoever reaches {address} can connect to port {emulator.mqtt_port}: this is a test tool, for a "
+        "network that you trust",
+    ]
+    host, port = (emulator.former_settings.get(name) for name in ("provisioning_host", "port"))
+    if host not in (None, "localhost") and (host, port) != (address, emulator.mqtt_port):
+        lines.append(f"warning: boards that were told to call {host}, port {port}, find nobody there: flash them again")
+    return lines
 
 
 def _line(event: Event) -> str:

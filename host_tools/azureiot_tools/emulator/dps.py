@@ -283,14 +283,17 @@ class Dps(Service[Registrant]):
             if registration.enrollment_group_id
             else "its individual enrollment"
         )
+        moved = old_hub not in ("", hub)
+        left = f"; it leaves hub {old_hub}" if moved else ""
+        if moved and old_hub not in self._hubs:
+            left += ", which is no longer linked"
         self._events.publish(
             "registered",
             registration.registration_id,
-            f"assigned to hub {hub} as '{device_id}' through {through}",
+            f"assigned to hub {hub} as '{device_id}' through {through}{left}",
             "docs/protocol.md §2.1",
             hub=hub,
         )
-        moved = old_hub not in ("", hub)
         return replace(
             registration,
             assigned_hub=hub,

@@ -1,7 +1,7 @@
 """The emulator as a whole: DPS and hubs behind one TLS port, the service API on an HTTP port, the state in a directory.
 
 with running(EmulatorOptions(port=0, http_port=0)) as emulator:
-    emulator.mqtt_port, emulator.http_port, emulator.id_scope, emulator.hub, emulator.ca_path
+    emulator.mqtt_port, emulator.http_port, emulator.id_scope, emulator.hub, emulator.ca_path, emulator.settings_path
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from aiohttp import web
 
 from azureiot_tools.certificates.credential import Credential
 from azureiot_tools.console import UserError, reason
-from azureiot_tools.emulator import dps, hub, rest, tls
+from azureiot_tools.emulator import dps, hub, lan, rest, settings_file, tls
 from azureiot_tools.emulator.events import Events
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
@@ -48,7 +48,8 @@ SPARE_DESCRIPTORS = tls.BACKLOG + 64
 class EmulatorOptions:
     """What an emulator is to be.
 
-    host: the address on which to listen for devices.  port, http_port: 0 picks a free one.  data: the directory of its
+    host: the address on which to listen for devices.  lan: another, at which boards reach this machine (`lan.find`,
+    `lan.check`); let the hubs' names lead there, too.  port, http_port: 0 picks a free one.  data: the directory of its
     state; None keeps the state in memory and forgets it.  hubs: the names under which devices reach its hubs; the first
     is the default.  server_names: further DNS names and IP addresses for the server certificate.  retry_after_s,
     assigning_steps: see `Dps`.  server: a server certificate to use instead of its own.
@@ -57,6 +58,7 @@ class EmulatorOptions:
     """
 
     host: str = "127.0.0.1"
+    lan: str | None = None
     port: int = 8883
     http_port: int = 8080
     data: Path | None = None
@@ -87,12 +89,17 @@ class EmulatorOptions:
 class Emulator:
     """One emulator. `start` and `stop` belong to one event loop; `running` brings a thread and a loop along.
 
-    After `start`: mqtt_port, http_port, ca_path (what devices must trust), registry, events, identities.
+    addresses: where it listens for devices, and nowhere else.
+    After `start`: mqtt_port, http_port, ca_path (what devices must trust), settings (what leads devices here),
+    settings_path (the file of them), former_settings (the file at the last start, or {}), registry, events, identities.
     """
 
     mqtt_port: int
     http_port: int
     ca_path: Path
+    settings: dict[str, Any]
+    settings_path: Path
+    former_settings: dict[str, Any]
     registry: Registry
     events: Events
     identities: Identities
@@ -101,6 +108,7 @@ class Emulator:
         self.options = options
         self.id_scope = options.id_scope
         self.hub = options.hubs[0]
+        self.addresses = list(dict.fromkeys([options.lan or options.host, options.host]))
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
@@ -124,8 +132,10 @@ class Emulator:
         self.events = Events(options.now)
         self.registry = _open_registry(None if options.data is None else directory / "state.db", options.now)
         opened.callback(self.registry.close)
-        names = (*LOOPBACK_NAMES, options.host, *options.hubs, *options.server_names)
-        own, self.ca_path = server_credentials(directory, set(names) - ANY_ADDRESS, options.now())
+        names = {*LOOPBACK_NAMES, options.host, *options.hubs, *options.server_names}
+        if options.lan:
+            names |= {options.lan, *lan.machine_names()}
+        own, self.ca_path = server_credentials(directory, names - ANY_ADDRESS, options.now())
         self.identities = Identities(self.registry, options.now)
         telemetry = TelemetryLog(self.registry, self.events)
         opened.callback(telemetry.flush)
@@ -152,14 +162,25 @@ class Emulator:
             max_connections=_affordable(options.limits.connections),
             handshake_s=options.limits.handshake_s,
         )
-        self.mqtt_port = await _listen(listener.start, options.host, options.port)
         opened.push_async_callback(listener.stop)
+        self.mqtt_port = options.port or (lan.free_port() if len(self.addresses) > 1 else 0)
+        for address in self.addresses:
+            self.mqtt_port = await _listen(listener.start, address, self.mqtt_port)
         opened.callback(services.disconnect_all)
         self.http_port = await self._start_service_api(opened)
+        here = options.host in (*LOOPBACK_NAMES, *ANY_ADDRESS)
+        self.settings = {
+            "id_scope": self.id_scope,
+            "provisioning_host": options.lan or ("localhost" if here else options.host),
+            "port": self.mqtt_port,
+            "roots": self.ca_path.name,
+        }
+        self.settings_path, self.former_settings = settings_file.write(directory, self.settings)
         self.events.publish(
             "emulator",
             "",
-            f"ready: MQTT on {options.host}:{self.mqtt_port}, service API on {SERVICE_HOST}:{self.http_port}",
+            f"ready: MQTT on {' and '.join(f'{address}:{self.mqtt_port}' for address in self.addresses)}, "
+            f"service API on {SERVICE_HOST}:{self.http_port}",
         )
 
     async def _start_service_api(self, opened: AsyncExitStack) -> int:
@@ -242,7 +263,11 @@ class _Services:
         # A hub's device endpoint has a name of its own, and clients write either (docs/protocol.md §3.1, §4.6).
         found = self._hubs.get(parsed.host) or self._hubs.get(parsed.host.replace(".device.", ".", 1))
         if found is None:
-            raise Reject(f"there is no hub '{parsed.host}' here, only {', '.join(self._hubs)}", "docs/protocol.md §3.1")
+            raise Reject(
+                f"there is no hub '{parsed.host}' here, only {', '.join(self._hubs)}; a device that was assigned to it "
+                "is assigned anew when it registers with DPS again",
+                "docs/protocol.md §3.1",
+            )
         return found
 
     def disconnect_all(self) -> None:

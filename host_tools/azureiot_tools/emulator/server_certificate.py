@@ -23,6 +23,9 @@ KEY_TYPES = {"server": "ec-p256", "server-rsa": "rsa-2048"}
 def server_credentials(directory: Path, names: Iterable[str], now: datetime) -> tuple[list[Credential], Path]:
     """(server certificates for these DNS names and IP addresses, path of the CA certificate that devices must trust).
 
+    An IPv4 address stands among the DNS names, too: Mbed TLS before 3.5, which boards with an older MicroPython have,
+    looks for it there and nowhere else (Mbed-TLS/mbedtls issue 5082).
+
     A certificate that is there already is kept unless it is about to expire, is not valid yet (made when the clock was
     wrong), is for other names or from another CA. The CA, which boards have been given, is never replaced.
 
@@ -40,22 +43,25 @@ def server_credentials(directory: Path, names: Iterable[str], now: datetime) -> 
             "Set the clock; if it is right, move the file away, and give the CA that is then made to every device.",
         )
     wanted = sorted(set(names))
+    addresses = [name for name in wanted if _is_address(name)]
+    dns_names = [name for name in wanted if name not in addresses or ":" not in name]
     return [
-        _server(directory / f"{name}.crt", ca, wanted, key_type, now) for name, key_type in KEY_TYPES.items()
+        _server(directory / f"{name}.crt", ca, dns_names, addresses, key_type, now)
+        for name, key_type in KEY_TYPES.items()
     ], ca_path
 
 
-def _server(path: Path, ca: Credential, names: list[str], key_type: str, now: datetime) -> Credential:
+def _server(
+    path: Path, ca: Credential, dns_names: list[str], addresses: list[str], key_type: str, now: datetime
+) -> Credential:
     kept = _kept(path)
     if (
         kept is not None
         and kept.certificate.not_valid_before_utc <= now < kept.certificate.not_valid_after_utc - RENEW_BEFORE
-        and _names(kept.certificate) == names
+        and _names(kept.certificate) == (dns_names, addresses)
         and issued_by(kept.certificate, ca.certificate)
     ):
         return kept
-    addresses = [name for name in names if _is_address(name)]
-    dns_names = [name for name in names if name not in addresses]
     issued = authority.issue_server(ca, dns_names, addresses, key_type=key_type, days=SERVER_DAYS, now=now)
     _keep(path, issued)
     return issued
@@ -75,14 +81,11 @@ def _keep(path: Path, credential: Credential) -> None:
     )
 
 
-def _names(certificate: x509.Certificate) -> list[str]:
+def _names(certificate: x509.Certificate) -> tuple[list[str], list[str]]:
+    """(DNS names, IP addresses)."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return sorted(
-        [
-            *names.get_values_for_type(x509.DNSName),
-            *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
-        ]
-    )
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return names.get_values_for_type(x509.DNSName), addresses
 
 
 def _is_address(name: str) -> bool:

@@ -92,12 +92,14 @@ class Listener:
         self.max_connections = max_connections
         self.handshake_s = handshake_s
         self.open: set[TlsTransport] = set()
+        self._servers: list[asyncio.Server] = []
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port, which the system chose when `port` is 0. Raises OSError."""
+        """Listen, here too; returns the port, which the system chose when `port` is 0. Raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: TlsTransport(self), host, port, backlog=BACKLOG)
-        return self._server.sockets[0].getsockname()[1]
+        server = await loop.create_server(lambda: TlsTransport(self), host, port, backlog=BACKLOG)
+        self._servers.append(server)
+        return server.sockets[0].getsockname()[1]
 
     def context(self, hello: bytes) -> SSL.Context:
         """TLS 1.3 is for a hub's device endpoint, `{hub}.device.{domain}`, alone (docs/protocol.md §4.1, §4.6).
@@ -109,10 +111,12 @@ class Listener:
 
     async def stop(self) -> None:
         """Accept no more and cut what is open."""
-        self._server.close()
+        for server in self._servers:
+            server.close()
         for transport in list(self.open):
             transport.abort()
-        await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
 
 class TlsTransport(asyncio.Protocol, asyncio.Transport):
