@@ -5,10 +5,10 @@ DEVICE ?= mydevice001
 PFX ?= certs/$(DEVICE).pfx
 AZUREIOT := .venv/bin/azureiot
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-board flash lint format footprint emulator ca device pem provision simulate clean
+.PHONY: help setup demo test test-board test-matrix flash lint format footprint emulator ca device pem provision simulate clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.dev .venv-micropython/.done .venv-azure-sdk/.done ## everything that demo, test and lint need, in environments of their own
 
@@ -20,6 +20,9 @@ test: setup ## all tests
 
 test-board: setup ## the installer and the application on a board: PORT=/dev/ttyUSB0, or the fake board without it
 	AZUREIOT_BOARD_PORT=$(PORT) .venv/bin/pytest $(if $(PORT),tests/board/test_install_flash.py tests/board/test_install_shell.py,--override-ini norecursedirs=.* tests/board tests/app)
+
+test-matrix: setup tests/matrix/node_modules ## the library on each MicroPython release from 1.22 (needs node and npm)
+	.venv/bin/pytest tests/matrix/check_versions.py
 
 flash: .venv/.tools ## library, application, certificates and settings of DEVICE onto the board at PORT
 	$(AZUREIOT) board flash $(if $(PORT),--port $(PORT)) --device $(DEVICE)
@@ -56,7 +59,7 @@ simulate: .venv/.tools ## DEVICE sends five messages
 	$(AZUREIOT) simulate --pfx $(PFX)
 
 clean: ## remove environments and caches; certificates and the emulator's state stay
-	rm -rf .venv .venv-micropython .venv-azure-sdk .typings build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-micropython .venv-azure-sdk .typings tests/matrix/node_modules build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -76,6 +79,10 @@ clean: ## remove environments and caches; certificates and the emulator's state 
 .venv-micropython/.done: firmware/micropython.txt
 	$(PYTHON) -m venv .venv-micropython
 	.venv-micropython/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+tests/matrix/node_modules: tests/matrix/package.json
+	npm install --prefix tests/matrix --no-package-lock --no-audit --no-fund
 	@touch $@
 
 # Microsoft's SDK pins paho-mqtt below 2.

@@ -4,7 +4,6 @@ import json
 
 from azureiot.credentials import X509
 from azureiot.device import CONNECTING, IDLE, ONLINE, PROVISIONING, WAITING, Engine
-from azureiot.errors import AzureIoTError
 from azureiot.runtime import NAME
 from fakes import Clock, FakeLink, connack, puback, publish, published, raises, suback
 
@@ -431,11 +430,3 @@ def test_closing_keeps_what_waits():
     assert world.engine.phase == IDLE and world.link.closed
     assert len(world.engine._outbox._waiting) == 1
     assert world.engine.step() == 0
-
-
-def test_a_certificate_that_cannot_be_used_is_an_error_of_ours():
-    world = World()
-    world.engine._context = None
-    world.engine._credential = X509(b"\x30\x00", b"\x30\x04\x02\x01\x00\x00")
-    error = raises(world.engine.start)
-    assert isinstance(error, AzureIoTError) and error.code == "credential"

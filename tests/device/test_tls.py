@@ -2,7 +2,8 @@
 
 import os
 
-from azureiot.tls import certificates, private_key, roots
+from azureiot.credentials import X509
+from azureiot.tls import certificates, context, private_key, roots
 from fakes import raises
 
 CERTIFICATE = b"\x30\x03\x02\x01\x01"
@@ -60,3 +61,8 @@ def test_roots_from_a_file_or_bytes():
     assert list(roots(CERTIFICATE + ISSUER, "h")) == [CERTIFICATE, ISSUER]
     error = raises(lambda: list(roots("/nowhere", "h")), "tls-roots")
     assert "/nowhere" in error.message
+
+
+def test_a_certificate_that_cannot_be_used_is_an_error_of_ours():
+    unusable = X509(b"\x30\x00", b"\x30\x04\x02\x01\x00\x00")
+    raises(lambda: context(unusable, b"\x30\x00", "h"), "credential")
