@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from azureiot_tools.emulator.dps import Dps, is_username
 from azureiot_tools.emulator.events import Events
-from azureiot_tools.emulator.hub import Hub
+from azureiot_tools.emulator.hub.service import Hub
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
 from azureiot_tools.emulator.peer import Peer

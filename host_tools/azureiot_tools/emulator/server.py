@@ -23,8 +23,10 @@ from aiohttp import web
 
 from azureiot_tools.certificates.credential import Credential
 from azureiot_tools.console import UserError, reason
-from azureiot_tools.emulator import dps, hub, lan, rest, settings_file, tls
+from azureiot_tools.emulator import dps, lan, rest, settings_file, tls
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.hub.service import Hub
+from azureiot_tools.emulator.hub.username import parse_username
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
 from azureiot_tools.emulator.mqtt.packets import Connect
@@ -151,7 +153,7 @@ class Emulator:
                 assigning_steps=options.assigning_steps,
             ),
             {
-                host.lower(): hub.Hub(host, self.registry, self.identities, self.events, telemetry, options.now)
+                host.lower(): Hub(host, self.registry, self.identities, self.events, telemetry, options.now)
                 for host in options.hubs
             },
         )
@@ -243,7 +245,7 @@ def running(options: EmulatorOptions) -> Iterator[Emulator]:
 class _Services:
     """DPS and the hubs, told apart by the username of a CONNECT."""
 
-    def __init__(self, provisioning: dps.Dps, hubs: dict[str, hub.Hub]) -> None:
+    def __init__(self, provisioning: dps.Dps, hubs: dict[str, Hub]) -> None:
         self._dps = provisioning
         self._hubs = hubs
 
@@ -252,7 +254,7 @@ class _Services:
         username = connect.username or ""
         if dps.is_username(username):
             return self._dps
-        parsed = hub.parse_username(username)
+        parsed = parse_username(username)
         if parsed is None:
             raise Reject(
                 f"the username '{username}' is neither one for DPS "
