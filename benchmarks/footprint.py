@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 import azureiot
 from azureiot_tools.certificates import authority
 from azureiot_tools.certificates.credential import to_der
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup
 from azureiot_tools.emulator.server import EmulatorOptions, running
 from azureiot_tools.simulator import program, unix_port
 

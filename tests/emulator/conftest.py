@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.certificates import authority
 from azureiot_tools.certificates.credential import Credential
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
 
 from .mqtt_wire import Wire, hub_username, register, tls_context

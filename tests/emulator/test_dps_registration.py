@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from azureiot_tools.emulator.registry import IndividualEnrollment
+from azureiot_tools.emulator.records import IndividualEnrollment
 
 from .mqtt_wire import (
     DISCONNECT,

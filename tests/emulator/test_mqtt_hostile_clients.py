@@ -16,7 +16,8 @@ from azureiot_tools.emulator.hub.service import Hub
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
 from azureiot_tools.emulator.peer import Peer
-from azureiot_tools.emulator.registry import DeviceIdentity, Registry
+from azureiot_tools.emulator.records import DeviceIdentity
+from azureiot_tools.emulator.registry import Registry
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
 
 from .mqtt_wire import (

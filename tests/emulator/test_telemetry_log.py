@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from azureiot_tools.emulator.events import Events
-from azureiot_tools.emulator.registry import Registry, Telemetry
+from azureiot_tools.emulator.records import Telemetry
+from azureiot_tools.emulator.registry import Registry
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
 
 from .mqtt_wire import PINGREQ, publish

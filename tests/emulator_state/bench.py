@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.certificates.credential import Credential
 from azureiot_tools.emulator.events import Event, Events
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup, IndividualEnrollment, Registry
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup, IndividualEnrollment
+from azureiot_tools.emulator.registry import Registry
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HUBS = ("localhost", "second.local")

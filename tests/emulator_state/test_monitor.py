@@ -10,7 +10,7 @@ import pytest
 
 from azureiot_tools import cli
 from azureiot_tools.emulator.azure_json import telemetry_body
-from azureiot_tools.emulator.registry import Telemetry
+from azureiot_tools.emulator.records import Telemetry
 from azureiot_tools.service import ServiceClient
 
 from .bench import NOW, Api

@@ -17,15 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from azureiot_tools.emulator import registry as registry_module
-from azureiot_tools.emulator.registry import (
+from azureiot_tools.emulator.records import (
     CaCertificate,
     DeviceIdentity,
     EnrollmentGroup,
     IndividualEnrollment,
     Registration,
-    Registry,
     Telemetry,
 )
+from azureiot_tools.emulator.registry import Registry
 
 from .bench import NOW
 

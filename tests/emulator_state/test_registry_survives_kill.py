@@ -17,7 +17,8 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from azureiot_tools.emulator.registry import DeviceIdentity, Registry, Telemetry
+from azureiot_tools.emulator.records import DeviceIdentity, Telemetry
+from azureiot_tools.emulator.registry import Registry
 
 now = datetime.now(UTC)
 registry = Registry(Path(sys.argv[1]), lambda: now)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from azureiot_tools.emulator.registry import DeviceIdentity, Registration
+from azureiot_tools.emulator.records import DeviceIdentity, Registration
 
 from .bench import NOW, Answer, Api, Pki, enroll_group, upload
 

@@ -13,7 +13,7 @@ import pytest
 
 from azureiot_tools.emulator import events as events_module
 from azureiot_tools.emulator.azure_json import telemetry_body, utc_text
-from azureiot_tools.emulator.registry import Telemetry
+from azureiot_tools.emulator.records import Telemetry
 from azureiot_tools.emulator.rest import observe
 from azureiot_tools.service import ServiceClient
 

@@ -13,7 +13,7 @@ import pytest
 from azureiot_tools import service
 from azureiot_tools.certificates.authority import issue_verification
 from azureiot_tools.console import UserError
-from azureiot_tools.emulator.registry import DeviceIdentity, Registration
+from azureiot_tools.emulator.records import DeviceIdentity, Registration
 from azureiot_tools.service import ServiceClient, ServiceError
 
 from .bench import NOW, Api, Pki, der

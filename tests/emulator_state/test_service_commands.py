@@ -15,7 +15,7 @@ from azureiot_tools import cli
 from azureiot_tools.certificates.authority import issue_verification
 from azureiot_tools.certificates.credential import key_to_pem
 from azureiot_tools.commands import service
-from azureiot_tools.emulator.registry import DeviceIdentity, Registration
+from azureiot_tools.emulator.records import DeviceIdentity, Registration
 
 from .bench import NOW, Api, Pki, der, pem
 

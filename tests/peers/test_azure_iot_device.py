@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.certificates import authority
 from azureiot_tools.certificates.credential import Credential, key_to_pem, to_pem
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
 from conftest import ROOT, missing
 from connect_relay import relaying

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
 from azureiot_tools.emulator.ids import same_id
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup, IndividualEnrollment, Registry
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup, IndividualEnrollment
+from azureiot_tools.emulator.registry import Registry
 
 SECTION = "docs/protocol.md §2.1"
 # More certificates than any real chain has.

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azureiot_tools.emulator.certificate import Certificate
-from azureiot_tools.emulator.registry import Telemetry
+from azureiot_tools.emulator.records import Telemetry
 
 
 def utc_text(time: datetime) -> str:

@@ -27,7 +27,8 @@ from azureiot_tools.emulator.ids import is_registration_id, same_id
 from azureiot_tools.emulator.mqtt.packets import Connect, Publish
 from azureiot_tools.emulator.mqtt.session import Drop, Reject, Service, Session
 from azureiot_tools.emulator.peer import Peer
-from azureiot_tools.emulator.registry import Registration, Registry
+from azureiot_tools.emulator.records import Registration
+from azureiot_tools.emulator.registry import Registry
 from azureiot_tools.emulator.topics import split_query
 
 RESPONSES = "$dps/registrations/res/#"

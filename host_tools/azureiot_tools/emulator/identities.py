@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from azureiot_tools.emulator.registry import DeviceIdentity, Registry
+from azureiot_tools.emulator.records import DeviceIdentity
+from azureiot_tools.emulator.registry import Registry
 
 # Told the device's id, and what its identity is now: None when it was deleted.
 Changed = Callable[[str, DeviceIdentity | None], None]

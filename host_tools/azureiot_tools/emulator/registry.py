@@ -1,129 +1,28 @@
-"""What the emulator remembers: CA certificates, enrollments, registrations, device identities, recent telemetry.
-
-Each kind of record is a frozen dataclass and a table of SQLite whose columns are the dataclass's fields. To change a
-record, put a `dataclasses.replace` of it.
-"""
+"""Where the emulator's records are kept: one SQLite file, or memory."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
+
+from azureiot_tools.emulator.records import (
+    CaCertificate,
+    DeviceIdentity,
+    EnrollmentGroup,
+    IndividualEnrollment,
+    Registration,
+    Telemetry,
+)
+from azureiot_tools.emulator.table import Record, Table
 
 SCHEMA_VERSION = 2
 TELEMETRY_KEPT = 10_000
 TELEMETRY_KEPT_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class CaCertificate:
-    """A CA certificate uploaded to DPS (docs/protocol.md §2.6). Only a verified one can carry an enrollment group."""
-
-    KEY: ClassVar = ("name",)
-    name: str
-    der: bytes
-    verified: bool
-    verification_code: str | None
-    created: datetime
-    updated: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class EnrollmentGroup:
-    """All devices whose chain leads through one of the group's certificates (docs/protocol.md §2.1).
-
-    ca_names: uploaded CA certificates by name: primary, secondary. signing_certificates: intermediates given with the
-    group itself (DER), which roll up to a verified CA. hubs: () means all linked hubs.
-    """
-
-    KEY: ClassVar = ("id",)
-    id: str
-    ca_names: tuple[str, ...]
-    signing_certificates: tuple[bytes, ...]
-    enabled: bool
-    hubs: tuple[str, ...]
-    created: datetime
-    updated: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class IndividualEnrollment:
-    """One device, known by its leaf certificates (DER: primary, secondary). device_id None: the registration id."""
-
-    KEY: ClassVar = ("registration_id",)
-    registration_id: str
-    device_id: str | None
-    certificates: tuple[bytes, ...]
-    enabled: bool
-    hubs: tuple[str, ...]
-    created: datetime
-    updated: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """What DPS decided about a device (docs/protocol.md §1.5). Thumbprints are upper-case hex of the leaf."""
-
-    KEY: ClassVar = ("registration_id",)
-    registration_id: str
-    device_id: str
-    assigned_hub: str
-    enrollment_group_id: str | None
-    status: str
-    substatus: str
-    error_code: int | None
-    error_message: str | None
-    leaf_sha1: str
-    leaf_sha256: str
-    created: datetime
-    updated: datetime
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceIdentity:
-    """A device as its hub knows it: SHA-256 thumbprints (upper-case hex: primary, secondary), docs/protocol.md §2.5."""
-
-    KEY: ClassVar = ("hub", "device_id")
-    hub: str
-    device_id: str
-    generation_id: str
-    enabled: bool
-    thumbprints: tuple[str, ...]
-    created: datetime
-    updated: datetime
-    authentication: str = "selfSigned"
-
-
-@dataclass(frozen=True, slots=True)
-class Telemetry:
-    """One device-to-cloud message.
-
-    sequence: given by `Registry.add_telemetry`; 0 before. properties: the application's, None for a key without "=".
-    system: by wire name ("$.ct"), with the hub's stamps ("iothub-connection-device-id" …), docs/protocol.md §3.5.
-    """
-
-    KEY: ClassVar = ("sequence",)
-    sequence: int
-    hub: str
-    device_id: str
-    payload: bytes
-    properties: dict[str, str | None]
-    system: dict[str, str]
-    enqueued: datetime
-
-
-Record = TypeVar(
-    "Record", CaCertificate, EnrollmentGroup, IndividualEnrollment, Registration, DeviceIdentity, Telemetry
-)
 
 
 class Registry:
@@ -150,13 +49,13 @@ class Registry:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA_VERSION):
                 raise sqlite3.DatabaseError(f"schema version {version} is not {SCHEMA_VERSION}")
-            self._certificates = _Table(self._db, CaCertificate)
-            self._groups = _Table(self._db, EnrollmentGroup)
+            self._certificates = Table(self._db, CaCertificate)
+            self._groups = Table(self._db, EnrollmentGroup)
             # A registration id is case-insensitive (docs/protocol.md §1.2); a device id is not.
-            self._enrollments = _Table(self._db, IndividualEnrollment, collation="NOCASE")
-            self._registrations = _Table(self._db, Registration, collation="NOCASE")
-            self._devices = _Table(self._db, DeviceIdentity)
-            self._telemetry = _Table(self._db, Telemetry)
+            self._enrollments = Table(self._db, IndividualEnrollment, collation="NOCASE")
+            self._registrations = Table(self._db, Registration, collation="NOCASE")
+            self._devices = Table(self._db, DeviceIdentity)
+            self._telemetry = Table(self._db, Telemetry)
             self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             self._stored = self._stored_after(0)
         except BaseException:
@@ -298,19 +197,19 @@ class Registry:
             f"SELECT sequence, {size} FROM Telemetry WHERE sequence > ? ORDER BY sequence", (sequence,)
         ).fetchall()
 
-    def _put(self, table: _Table[Record], record: Record) -> None:
+    def _put(self, table: Table[Record], record: Record) -> None:
         with self._lock:
             table.put(record)
 
-    def _get(self, table: _Table[Record], *key: str) -> Record | None:
+    def _get(self, table: Table[Record], *key: str) -> Record | None:
         with self._lock:
             return table.get(*key)
 
-    def _list(self, table: _Table[Record], clause: str = "", *values: str | int) -> list[Record]:
+    def _list(self, table: Table[Record], clause: str = "", *values: str | int) -> list[Record]:
         with self._lock:
             return list(table.select(clause, *values))
 
-    def _delete(self, table: _Table[Record], *key: str) -> bool:
+    def _delete(self, table: Table[Record], *key: str) -> bool:
         with self._lock:
             return table.delete(*key)
 
@@ -326,41 +225,6 @@ class Registry:
             raise
 
 
-class _Table(Generic[Record]):
-    """One table: its columns are the record's fields, its primary key the record's KEY."""
-
-    def __init__(self, db: sqlite3.Connection, record: type[Record], collation: str = "BINARY") -> None:
-        self._db = db
-        self._record = record
-        self._name = record.__name__
-        types = get_type_hints(record)
-        self._columns = {field.name: types[field.name] for field in fields(record)}
-        columns = ", ".join(
-            f"{name} {_sql_type(type_, collation if name in record.KEY else 'BINARY')}"
-            for name, type_ in self._columns.items()
-        )
-        db.execute(f"CREATE TABLE IF NOT EXISTS {self._name} ({columns}, PRIMARY KEY ({', '.join(record.KEY)}))")
-
-    def put(self, record: Record, **changes: object) -> None:
-        values = [_to_sql(changes.get(name, getattr(record, name))) for name in self._columns]
-        marks = ", ".join("?" * len(values))
-        self._db.execute(f"INSERT OR REPLACE INTO {self._name} VALUES ({marks})", values)
-
-    def get(self, *key: str) -> Record | None:
-        return next(self.select(self._where_key(), *key), None)
-
-    def select(self, clause: str, *values: str | int) -> Iterator[Record]:
-        names = ", ".join(self._columns)
-        for row in self._db.execute(f"SELECT {names} FROM {self._name} {clause}", values):
-            yield self._record(*map(_from_sql, row, self._columns.values()))
-
-    def delete(self, *key: str) -> bool:
-        return self._db.execute(f"DELETE FROM {self._name} {self._where_key()}", key).rowcount > 0
-
-    def _where_key(self) -> str:
-        return "WHERE " + " AND ".join(f"{name} = ?" for name in self._record.KEY)
-
-
 def make_private(path: Path) -> None:
     """Let nobody but the owner read this file, which is made if need be: SQLite gives its other files the same mode.
 
@@ -368,31 +232,3 @@ def make_private(path: Path) -> None:
     """
     os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
     path.chmod(0o600)
-
-
-def _sql_type(type_: Any, collation: str) -> str:
-    if type_ in (bool, int, int | None):
-        return "INTEGER"
-    return "BLOB" if type_ is bytes else f"TEXT COLLATE {collation}"
-
-
-def _to_sql(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return json.dumps([base64.b64encode(item).decode() if isinstance(item, bytes) else item for item in value])
-    return json.dumps(value) if isinstance(value, dict) else value
-
-
-def _from_sql(value: Any, type_: Any) -> Any:
-    if value is None:
-        return None
-    if type_ is datetime:
-        return datetime.fromisoformat(value)
-    if type_ is bool:
-        return bool(value)
-    if type_ == tuple[bytes, ...]:
-        return tuple(base64.b64decode(item) for item in json.loads(value))
-    if type_ == tuple[str, ...]:
-        return tuple(json.loads(value))
-    return json.loads(value) if "dict" in str(type_) else value

@@ -6,7 +6,8 @@ import asyncio
 import sqlite3
 
 from azureiot_tools.emulator.events import Events, memory_bytes
-from azureiot_tools.emulator.registry import Registry, Telemetry
+from azureiot_tools.emulator.records import Telemetry
+from azureiot_tools.emulator.registry import Registry
 
 
 class TelemetryLog:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.board import contents
 from azureiot_tools.certificates import authority
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
 
 # An ESP32 starts with 56 KB of 4-byte words, and grows; 64-bit words take up to twice as much (docs/micropython.md §3).

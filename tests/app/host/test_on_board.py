@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.board import contents
 from azureiot_tools.certificates import authority
-from azureiot_tools.emulator.registry import CaCertificate, EnrollmentGroup
+from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup
 from azureiot_tools.emulator.server import EmulatorOptions, running
 from fakeboard import FakeBoard
 
@@ -115,7 +115,7 @@ def test_unusable_settings_are_said(installed: Installed) -> None:
 def test_a_watchdog_is_fed_as_long_as_all_is_well(installed: Installed) -> None:
     with installed(watchdog_s=2) as board:
         console = board.console(from_start=True)
-        console.wait_for("^azureiot: delivered message 10 ", 30)
+        console.wait_for("^azureiot: delivered message 7 ", 30)  # 3 s
         assert board.resets == 0
 
 

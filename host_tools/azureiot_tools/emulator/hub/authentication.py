@@ -7,7 +7,7 @@ import hashlib
 from azureiot_tools.emulator.mqtt.packets import Connect
 from azureiot_tools.emulator.mqtt.session import Reject
 from azureiot_tools.emulator.peer import Peer
-from azureiot_tools.emulator.registry import DeviceIdentity
+from azureiot_tools.emulator.records import DeviceIdentity
 
 
 def authenticate(identity: DeviceIdentity, peer: Peer, connect: Connect) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from azureiot_tools.emulator.registry import DeviceIdentity
+from azureiot_tools.emulator.records import DeviceIdentity
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.packets import Connect, Publish, Will
 from azureiot_tools.emulator.mqtt.session import Drop, Reject, Service, Session
 from azureiot_tools.emulator.peer import Peer
-from azureiot_tools.emulator.registry import DeviceIdentity, Registry
+from azureiot_tools.emulator.records import DeviceIdentity
+from azureiot_tools.emulator.registry import Registry
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
 
 MAX_TOPIC_BYTES = 64 * 1024

@@ -11,7 +11,7 @@ from azureiot_tools.emulator.events import Events
 from azureiot_tools.emulator.hub.device import ConnectedDevice
 from azureiot_tools.emulator.mqtt.packets import Publish, Will
 from azureiot_tools.emulator.mqtt.session import Drop
-from azureiot_tools.emulator.registry import Telemetry
+from azureiot_tools.emulator.records import Telemetry
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
 from azureiot_tools.emulator.topics import parse_query
 

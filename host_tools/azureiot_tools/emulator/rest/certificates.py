@@ -11,7 +11,7 @@ from aiohttp import web
 
 from azureiot_tools.emulator.azure_json import utc_text
 from azureiot_tools.emulator.certificate import Certificate
-from azureiot_tools.emulator.registry import CaCertificate
+from azureiot_tools.emulator.records import CaCertificate
 from azureiot_tools.emulator.rest.request import (
     ApiError,
     check_if_match,

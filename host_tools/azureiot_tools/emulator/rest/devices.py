@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from azureiot_tools.emulator.azure_json import utc_text
-from azureiot_tools.emulator.registry import DeviceIdentity
+from azureiot_tools.emulator.records import DeviceIdentity
 from azureiot_tools.emulator.rest.request import (
     ApiError,
     check_if_match,

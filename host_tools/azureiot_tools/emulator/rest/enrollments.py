@@ -10,7 +10,7 @@ from aiohttp import web
 from azureiot_tools.emulator.azure_json import certificate_info, utc_text
 from azureiot_tools.emulator.certificate import Certificate
 from azureiot_tools.emulator.ids import same_id
-from azureiot_tools.emulator.registry import EnrollmentGroup, IndividualEnrollment
+from azureiot_tools.emulator.records import EnrollmentGroup, IndividualEnrollment
 from azureiot_tools.emulator.rest.request import (
     ApiError,
     Service,

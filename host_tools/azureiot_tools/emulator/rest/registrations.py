@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from azureiot_tools.emulator.azure_json import utc_text
-from azureiot_tools.emulator.registry import Registration
+from azureiot_tools.emulator.records import Registration
 from azureiot_tools.emulator.rest.enrollments import group_named
 from azureiot_tools.emulator.rest.request import ApiError, service_of
 
