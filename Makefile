@@ -4,8 +4,12 @@ PYTHON ?= python3
 DEVICE ?= mydevice001
 PFX ?= certs/$(DEVICE).pfx
 AZUREIOT := .venv/bin/azureiot
+# One word for the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
+# These need nothing but a port; the installation on that board is replaced.
+HARDWARE_TESTS := $(addprefix tests/board/test_,install_flash.py install_shell.py log_interrupted.py)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-board test-matrix flash lint format footprint emulator ca device pem provision simulate clean
+.PHONY: help setup demo test test-board test-matrix fuzz flash lint format footprint emulator ca device pem provision simulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,14 +22,17 @@ demo: .venv/.tools .venv-micropython/.done ## the whole story on this machine, f
 test: setup ## all tests
 	.venv/bin/pytest
 
-test-board: setup ## the installer and the application on a board: PORT=/dev/ttyUSB0, or the fake board without it
-	AZUREIOT_BOARD_PORT=$(PORT) .venv/bin/pytest $(if $(PORT),tests/board/test_install_flash.py tests/board/test_install_shell.py,--override-ini norecursedirs=.* tests/board tests/app)
+test-board: setup ## boards alone: PORT=/dev/ttyUSB0 tests the installer on hardware; without PORT, all on the fake board
+	AZUREIOT_BOARD_PORT=$(call quoted,$(PORT)) .venv/bin/pytest $(if $(PORT),$(HARDWARE_TESTS),tests/board tests/app)
 
 test-matrix: setup tests/matrix/node_modules ## the library on each MicroPython release from 1.22 (needs node and npm)
 	.venv/bin/pytest tests/matrix/check_versions.py
 
+fuzz: setup ## the codecs, long: the same tests with fifty times the examples, about a quarter of an hour
+	AZUREIOT_FUZZ=1 .venv/bin/pytest --timeout 3600 tests/wire tests/peers/test_paho_packets.py tests/emulator/test_mqtt_packets.py tests/emulator/test_mqtt_hostile_clients.py
+
 flash: .venv/.tools ## library, application, certificates and settings of DEVICE onto the board at PORT
-	$(AZUREIOT) board flash $(if $(PORT),--port $(PORT)) --device $(DEVICE)
+	$(AZUREIOT) board flash $(if $(PORT),--port $(call quoted,$(PORT))) --device $(call quoted,$(DEVICE))
 
 lint: setup ## ruff and pyright
 	.venv/bin/ruff check .
@@ -47,16 +54,16 @@ ca: .venv/.tools ## a root and an issuing intermediate
 	$(AZUREIOT) ca create
 
 device: .venv/.tools ## certificate, key and PFX of DEVICE (mydevice001)
-	$(AZUREIOT) device create $(DEVICE)
+	$(AZUREIOT) device create $(call quoted,$(DEVICE))
 
 pem: .venv/.tools ## PFX to PEM and DER
-	$(AZUREIOT) pfx convert $(PFX)
+	$(AZUREIOT) pfx convert $(call quoted,$(PFX))
 
 provision: .venv/.tools ## register DEVICE with DPS (settings.json, DPS_IDSCOPE)
-	$(AZUREIOT) provision --pfx $(PFX)
+	$(AZUREIOT) provision --pfx $(call quoted,$(PFX))
 
 simulate: .venv/.tools ## DEVICE sends five messages
-	$(AZUREIOT) simulate --pfx $(PFX)
+	$(AZUREIOT) simulate --pfx $(call quoted,$(PFX))
 
 clean: ## remove environments and caches; certificates and the emulator's state stay
 	rm -rf .venv .venv-micropython .venv-azure-sdk .typings tests/matrix/node_modules build dist .pytest_cache .ruff_cache .hypothesis

@@ -8,11 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from azureiot_tools.simulator import program, unix_port
 from azureiot_tools.simulator.readings import reading
 
 ROOT = Path(__file__).resolve().parent.parent
+
+FUZZ = bool(os.environ.get("AZUREIOT_FUZZ"))  # make fuzz: the same tests, many more examples
+settings.register_profile(
+    "azureiot",
+    deadline=None,  # a busy machine is no fault
+    **({"max_examples": 5_000, "derandomize": False} if FUZZ else {}),
+)
+settings.load_profile("azureiot")
 
 
 def missing(what: str) -> None:

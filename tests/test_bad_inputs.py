@@ -251,6 +251,15 @@ def test_silent_server(world: World, runtime: tuple[str, ...]) -> None:
     assert "[timeout]" in said
 
 
+def test_less_time_than_dps_asks_for(world: World, runtime: tuple[str, ...]) -> None:
+    """DPS answered, and asked to be asked again later than the deadline: no firewall is to blame."""
+    enroll(world)
+    said = world.refused("--timeout", "0.8", runtime=runtime)
+    assert "still assigning" in said
+    assert "wait longer" in said
+    assert "firewall" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

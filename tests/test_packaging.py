@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import azureiot
+from azureiot_tools.board import contents
 from conftest import ROOT
 
 
@@ -33,6 +34,18 @@ def test_what_is_in_it(wheel: zipfile.ZipFile) -> None:
     assert "azureiot/roots/sovereign/digicert-global-root-ca.der" in names
     assert not [name for name in names if name.endswith((".key", ".pfx", ".mpy"))]
     assert not [name for name in names if b"PRIVATE KEY-----\nM" in wheel.read(name)]
+
+
+def test_boards_get_the_same_from_an_installed_package(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    program = "from azureiot_tools.board import contents; print(contents.boot(), contents.application(source=True))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {program}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout == f"{contents.boot()} {contents.application(source=True)}\n", done.stderr
 
 
 def test_the_library_needs_nothing(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

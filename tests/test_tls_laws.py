@@ -95,7 +95,7 @@ def test_roots_replace_the_defaults(run_device: Run, device: Any, root: Credenti
     (tmp_path / "empty").mkdir()
     with serving(authority.issue_server(root, ["localhost"])) as server:
         error = refused(run_device, device, server.port, str(tmp_path / "empty"))  # type: ignore[arg-type]
-        assert error.code in ("tls-roots", "tls-untrusted")
+        assert error.code == "tls-roots"
         assert server.received == b""
 
 
@@ -106,7 +106,7 @@ def test_a_key_of_another_certificate_is_refused(
     with serving(authority.issue_server(root, ["localhost"]), client_root=root) as server:
         # CPython compares the two; mbedTLS does not, there the server finds out and ends the handshake.
         error = refused(run_device, {**device, "key": other_key}, server.port, der(root))
-        assert error.code in ("credential", "closed", "tls-alert", "network")
+        assert error.code in ("credential", "tls-closed", "tls-alert")
         assert server.received == b""
 
 

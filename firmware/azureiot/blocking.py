@@ -56,6 +56,8 @@ class Device(Engine):
         if self.phase == IDLE:
             raise AzureIoTError("The device is not connected: call connect() first.", "not-connected")
         message = self.queue(payload, properties, **system)
+        if self.phase == ONLINE:
+            self.error = None
         try:
             self._until(lambda: message.delivered, timeout_s)
         finally:
@@ -101,8 +103,14 @@ class Device(Engine):
     def _too_late(self, timeout_s):
         """That a deadline has passed, with the last failure as the reason."""
         text = "Not done within %s s" % timeout_s
-        if self.error is not None:
-            text += "; the last failure: " + self.error.message
-        elif self.link:
+        cause = ""
+        error = self.error
+        if self._registration is not None:
+            error = self._registration.delay() or error
+        if error is not None:
+            text += "; the last failure: " + error.message
+            cause = error.cause
+        elif self._session:
             text += " (waiting for %s:%d)" % (self.link.host, self.link.port)
-        return AzureIoTError(text.rstrip(".") + ".", "timeout", True)
+            cause = "no-answer" if self._session.reached else ""
+        return AzureIoTError(text.rstrip(".") + ".", "timeout", True, cause=cause)

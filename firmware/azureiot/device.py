@@ -64,7 +64,7 @@ class Engine:
         self.phase = IDLE
         self.hub = hub
         self.device_id = device_id or registration_id or ""
-        self.error = None  # the last failure since start() or since the hub was reached
+        self.error = None  # the last failure since start(), or since a message was to be sent while online
         self.skipped = 0  # packets above max_packet_bytes
         self._id_scope = id_scope
         self._registration_id = registration_id
@@ -185,10 +185,9 @@ class Engine:
         if self.hub is None:
             Registration = once("azureiot.provisioning").Registration
             self._registration = Registration(self._id_scope or "", self._registration_id or "", self._payload)
-            provisioner = once("azureiot.provisioner").Provisioner(self._registration, self._clock)
+            provisioner = self._provisioner = once("azureiot.provisioner").Provisioner(self._registration, self._clock)
             self._open(self._provisioning_host, self._registration.client_id, self._registration.username, provisioner)
             provisioner.session = self._session
-            self._provisioner = provisioner
             self.phase = PROVISIONING
         else:
             self._open(self.hub, self.device_id, hub.username(self.hub, self.device_id), self)
@@ -220,8 +219,7 @@ class Engine:
             self._outbox.send(self._session, self._topic_prefix)
 
     def _assigned(self):
-        self.hub = self._registration.hub
-        self.device_id = self._registration.device_id
+        self.hub, self.device_id = self._registration.hub, self._registration.device_id
         self._end()  # before the hub's is opened: two TLS sessions do not fit an ESP32
         self._freshly_assigned = True
         if self._connect_after:
@@ -230,7 +228,6 @@ class Engine:
     # What the hub's session reports.
     def on_connected(self, session_present):
         self.phase = ONLINE
-        self.error = None
         self._freshly_assigned = False
         self._since_ms = self._clock.ticks_ms()
         self._topic_prefix = hub.telemetry_prefix(self.device_id)

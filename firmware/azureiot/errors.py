@@ -15,20 +15,29 @@ class AzureIoTError(Exception):
         happened on the way ("tls-untrusted", "timeout"). Stable: programs may compare it.
     retryable: whether the same attempt can succeed later without anybody's help.
     tracking_id: the service's own id for the request, "" where there is none. Microsoft's support asks for it.
+    cause: the code of what lies behind it, which the hint is about: that of the last failure, where a deadline passed.
     """
 
-    def __init__(self, message: str, code: "int | str" = "", retryable: bool = False, tracking_id: str = ""):
+    def __init__(
+        self,
+        message: str,
+        code: "int | str" = "",
+        retryable: bool = False,
+        tracking_id: str = "",
+        cause: "int | str" = "",
+    ):
         super().__init__(message)
         self.message = message
         self.code = code
         self.retryable = retryable
         self.tracking_id = tracking_id
+        self.cause = cause or code
 
     @property
     def hint(self) -> str:
         """What to do next, one sentence, or "" (also when azureiot.hints is not on the board)."""
         try:
-            return once("azureiot.hints").hint(self.code)
+            return once("azureiot.hints").hint(self.cause)
         except (ImportError, MemoryError):
             return ""
 

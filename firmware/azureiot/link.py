@@ -8,7 +8,7 @@ _ADDRESS_TIMEOUT_MS = const(5000)  # for one address of a name, while there are 
 _FOREVER_MS = const(0x3FFFFFF)
 
 # What may pass by itself; a certificate that is refused will be refused again.
-_RETRYABLE = ("refused", "timeout", "closed", "network", "memory")
+_RETRYABLE = ("refused", "timeout", "closed", "tls-closed", "network", "memory")
 
 
 class Link:
@@ -29,6 +29,8 @@ class Link:
         self._addresses = None
         self._connected = False
         self._open = False
+        self._secured = False  # the handshake is done
+        self._heard = False  # and the server has said something after it
 
     def resolved(self, addresses) -> None:
         """The answer to NAME: what runtime.resolve(host, port) returned."""
@@ -86,14 +88,20 @@ class Link:
     def read_into(self, view: memoryview) -> "int | None":
         """Bytes read into `view`, 0 when the peer has closed, None when there is nothing yet. Raises AzureIoTError."""
         try:
-            return runtime.read_into(self.socket, view)
+            count = runtime.read_into(self.socket, view)
+            if count:
+                self._heard = True
+            return count
         except (OSError, ValueError) as error:
             raise self.failure(error)
 
     def write(self, view: memoryview) -> "int | None":
         """Bytes taken from `view`, or None: then exactly the rest must be offered again. Raises AzureIoTError."""
         try:
-            return runtime.write(self.socket, view)
+            count = runtime.write(self.socket, view)
+            if count:  # on MicroPython it is the first write that drives the handshake
+                self._secured = True
+            return count
         except (OSError, ValueError) as error:
             raise self.failure(error)
 
@@ -106,4 +114,11 @@ class Link:
     def failure(self, error: Exception) -> AzureIoTError:
         """The AzureIoTError for what the runtime raised on this link."""
         code, words = runtime.failure(error)
-        return AzureIoTError("%s:%d: %s." % (self.host, self.port, words.rstrip(".")), code, code in _RETRYABLE)
+        if code == "closed":
+            words = "closed the connection"
+            if not self._secured:  # how a refused certificate looks where the alert is lost
+                code = "tls-closed"
+                words = "closed the connection in the TLS handshake"
+        text = "%s:%d: %s." % (self.host, self.port, words.rstrip("."))
+        # What has worked until now may work again, whatever ended it.
+        return AzureIoTError(text, code, self._heard or code in _RETRYABLE)

@@ -31,11 +31,14 @@ def malformed(what: str) -> AzureIoTError:
 def refused(where: str, code: int) -> AzureIoTError:
     """The error for a CONNACK with a return code other than 0 (§3.2.2.3); only 3 may pass by itself."""
     words = "return code %d" % code
+    cause = ""
     if code == 3:
         words = "server unavailable"
-    elif code >= 4:
+    elif code == 4 or code == 5:
         words = "not authorized"
-    return AzureIoTError("%s refused the connection: %s." % (where, words), "connack-%d" % code, code == 3)
+    elif code != 2:
+        cause = "mqtt"  # no server of Azure's
+    return AzureIoTError("%s refused the connection: %s." % (where, words), "connack-%d" % code, code == 3, cause=cause)
 
 
 def connect(
@@ -98,7 +101,8 @@ def publish(buffer: bytearray, topic: bytes, payload: bytes, packet_id: int = 0,
 
 def acknowledge(buffer: bytearray, packet_id: int) -> int:
     """PUBACK (§3.4)."""
-    return _uint16(buffer, _header(buffer, PUBACK, 2), packet_id)
+    end = _header(buffer, PUBACK, 2)
+    return end if end < 0 else _uint16(buffer, end, packet_id)
 
 
 def signal(buffer: bytearray, packet_type: int) -> int:

@@ -26,7 +26,7 @@ class Provisioner:
         if self._left_ms() > 0 or not self.session.idle:
             return
         if self._registration.unanswered:
-            raise AzureIoTError("DPS did not answer.", "timeout", True)
+            raise AzureIoTError("DPS did not answer.", "timeout", True, cause="no-answer")
         topic, payload = self._registration.request()
         self.session.publish(topic.encode(), payload.encode(), self.session.next_packet_id())
         self._set_timer(_ANSWER_MS)
@@ -54,7 +54,8 @@ class Provisioner:
             self._set_timer(wait_s * 1000)
 
     def on_oversized(self, packet_bytes, packet_id):
-        raise AzureIoTError("DPS sent an answer of %d bytes." % packet_bytes, "dps-answer")
+        text = "DPS sent an answer of %d bytes, more than max_packet_bytes." % packet_bytes
+        raise AzureIoTError(text, "dps-answer", cause="dps-long")
 
     def _set_timer(self, length_ms):
         self._timer_ms = self._clock.ticks_ms()

@@ -47,8 +47,10 @@ class Receiver:
                 self._on_packet(self._buffer, start, start + size)
                 start += size
             else:
-                if size > len(self._buffer):
-                    self._grow(size)
+                if size:
+                    packets.body(self._buffer, start, start + size)  # what is no MQTT shows in the header
+                    if size > len(self._buffer):
+                        self._grow(size)
                 break
         if start:  # an unfinished packet moves to the front
             self._filled -= start

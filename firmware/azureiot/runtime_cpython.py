@@ -23,7 +23,7 @@ ROOTS = next(
 MAX_PACKET_BYTES = 262144 + 65536  # what a device takes from a hub unless told otherwise
 
 # OpenSSL's X509_V_ERR_… numbers.
-_CERTIFICATE_FAULTS = {9: "tls-clock", 10: "tls-expired", 62: "tls-name", 64: "tls-name"}
+_CERTIFICATE_FAULTS = {9: "tls-clock", 10: "tls-expired", 26: "tls-certificate", 62: "tls-name", 64: "tls-name"}
 _OS_FAULTS = {
     errno.ECONNREFUSED: "refused",
     errno.ETIMEDOUT: "timeout",
@@ -149,10 +149,12 @@ def failure(error: Exception) -> "tuple[str, str]":
     """(code, words) for what connecting, reading or writing raised."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE_FAULTS.get(error.verify_code, "tls-untrusted"), error.verify_message
-    if isinstance(error, ssl.SSLEOFError):
-        return "closed", "connection closed in the TLS handshake"
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return "closed", ""
     if isinstance(error, ssl.SSLError):
-        return "tls-alert", (error.reason or str(error)).replace("_", " ").lower()
+        reason = error.reason or str(error)
+        code = "tls-alert" if reason.startswith(("SSLV3_ALERT", "TLSV1")) else "tls-protocol"
+        return code, reason.replace("_", " ").lower()
     if isinstance(error, OSError):
         return _OS_FAULTS.get(error.errno or 0, "network"), error.strerror or str(error)
     return "network", str(error)

@@ -30,10 +30,13 @@ _OS_FAULTS = {
     errno.ENOMEM: "memory",
     32: "closed",  # EPIPE has no name here
     # mbedTLS's own, without their sign
-    0x7F00: "memory",
+    0x7280: "closed",
     0x7680: "tls-roots",
     0x7780: "tls-alert",
+    0x7A00: "tls-certificate",
+    0x7F00: "memory",
 }
+_FIRST_OF_MBEDTLS = const(0x1000)  # smaller numbers are the system's
 _poller = select.poll()
 
 
@@ -126,14 +129,17 @@ def wait(sock, mask: int, timeout_ms: int) -> None:
 
 def failure(error: Exception) -> "tuple[str, str]":
     """(code, words) for what connecting, reading or writing raised."""
-    words = str(error).strip()
+    words = "; ".join(str(error).split("\n\n")).strip()  # one line for each fault of a certificate
     if isinstance(error, ValueError):
         for text, code in _CERTIFICATE_FAULTS:
             if text in words:
                 return code, words
         return "tls-untrusted", words
-    number = getattr(error, "errno", 0)  # of a name that does not resolve it is a text
-    return _OS_FAULTS.get(abs(number) if isinstance(number, int) else 0, "network"), words
+    number = getattr(error, "errno", 0)
+    number = abs(number) if isinstance(number, int) else 0  # of a name that does not resolve it is a text
+    if number >= _FIRST_OF_MBEDTLS and len(error.args) > 1:
+        words = error.args[1]
+    return _OS_FAULTS.get(number, "tls-protocol" if number >= _FIRST_OF_MBEDTLS else "network"), words
 
 
 def _poll(sock, mask, timeout_ms):

@@ -10,6 +10,7 @@ _FIRST_BUFFER_BYTES = const(512)
 _FOREVER_MS = const(0x3FFFFFF)
 _READS_PER_STEP = const(16)
 _MAX_ACKNOWLEDGEMENTS = const(16)
+_PING = const(0)  # no packet id
 # CPython takes a write whole or not at all: in pieces a slow link shows its progress. A TLS record holds no more.
 _WRITE_BYTES = const(16384)
 
@@ -54,8 +55,7 @@ class Session:
         self._make_room(_FIRST_BUFFER_BYTES)
         self._sent = self._to_send = 0
         self._acknowledgements = []  # packet ids, waiting for room to be sent
-        self._unanswered = 0  # requests that the server owes an answer
-        self._pinged = False
+        self._owed = []  # what the server owes an answer to: packet ids, of SUBSCRIBEs negative; _PING for a PINGRESP
         self._written_ms = clock.ticks_ms()  # when this side was last heard: for keep-alive
         self._progress_ms = self._written_ms  # when what is waited for last moved: for patience
 
@@ -66,21 +66,27 @@ class Session:
         """Whether the last packet has left and the next may come."""
         return self.connected and self._sent == self._to_send
 
+    @property
+    def reached(self) -> bool:
+        """Whether the server has been reached: if this fails now, it is an answer that is missing."""
+        return self.connected or self._sent == self._to_send
+
     def connect(self, client_id: bytes, username: "bytes | None" = None, password: "bytes | None" = None) -> None:
         """Queue the CONNECT: it goes out as soon as the link is open. It asks for the session of before (§3.1.2.4)."""
         self._encode(packets.connect, client_id, username, password, self._keep_alive_ms // 1000)
 
     def subscribe(self, topic_filter: bytes) -> None:
         """Ask for QoS 1 delivery of what `topic_filter` matches."""
-        self._encode(packets.subscribe, self.next_packet_id(), topic_filter)
-        self._unanswered += 1
+        packet_id = self.next_packet_id()
+        self._encode(packets.subscribe, packet_id, topic_filter)
+        self._owed.append(-packet_id)
         self._flush()
 
     def publish(self, topic: bytes, payload: bytes, packet_id: int = 0, duplicate: bool = False) -> None:
         """Send a message: QoS 1 with a packet id, QoS 0 without."""
         self._encode(packets.publish, topic, payload, packet_id, duplicate)
         if packet_id:
-            self._unanswered += 1
+            self._owed.append(packet_id)
         self._flush()
 
     def acknowledge(self, packet_id: int) -> None:
@@ -114,7 +120,9 @@ class Session:
             # The program has not called for so long that the server has dropped this client (docs/protocol.md §3.3).
             raise self._over("closed the connection", "closed")
         if self._patience_ms() <= 0:
-            raise self._over("did not answer" if self.connected else "could not be reached", "timeout")
+            if self.reached:
+                raise self._over("did not answer", "timeout", "no-answer")
+            raise self._over("could not be reached", "timeout")
         mask = self.link.step()
         if mask:
             return mask
@@ -126,10 +134,9 @@ class Session:
         while self._acknowledgements and self.idle:
             self._encode(packets.acknowledge, self._acknowledgements.pop(0))
             self._flush()
-        if self.idle and not self._pinged and self._keep_alive_ms and self._silent_ms() >= self._keep_alive_ms:
-            self._pinged = True
+        if self.idle and self._keep_alive_ms and _PING not in self._owed and self._silent_ms() >= self._keep_alive_ms:
             self._encode(packets.signal, packets.PINGREQ)
-            self._unanswered += 1
+            self._owed.append(_PING)
             self._flush()
         return self._read()
 
@@ -149,7 +156,7 @@ class Session:
         """Milliseconds until `step` must be called even if nothing happens."""
         if not self.connected:
             return min(self._patience_ms(), self.link.timeout_ms())
-        if self._keep_alive_ms and self.idle and not self._pinged:
+        if self._keep_alive_ms and self.idle and _PING not in self._owed:
             return min(self._patience_ms(), self._keep_alive_ms - self._silent_ms())
         return self._patience_ms()
 
@@ -157,7 +164,7 @@ class Session:
         """Milliseconds until the server has owed something, or taken no bytes, for too long."""
         if not self.connected:
             return self._connect_timeout_ms - self._since_ms(self._progress_ms)
-        if self._unanswered or self._sent < self._to_send:
+        if self._owed or self._sent < self._to_send:
             return self._response_timeout_ms - self._since_ms(self._progress_ms)
         return _FOREVER_MS
 
@@ -167,8 +174,8 @@ class Session:
     def _silent_ms(self):
         return self._since_ms(self._written_ms)
 
-    def _over(self, words, code):
-        return AzureIoTError("%s:%d %s." % (self.link.host, self.link.port, words), code, True)
+    def _over(self, words, code, cause=""):
+        return AzureIoTError("%s:%d %s." % (self.link.host, self.link.port, words), code, True, cause=cause)
 
     # Packets out.
 
@@ -181,7 +188,7 @@ class Session:
         if size < 0:
             self._make_room(-size)
             size = encoder(self._sending, *fields)
-        if self.connected and not self._unanswered:
+        if self.connected and not self._owed:
             self._progress_ms = self._clock.ticks_ms()  # patience begins now
         self._sent = 0
         self._to_send = size
@@ -215,14 +222,16 @@ class Session:
                 payload += 2
             self._handler.on_message(topic, memoryview(buffer)[payload:end], packet_id)
         else:
-            self._unanswered = max(0, self._unanswered - 1)
-            self._progress_ms = self._clock.ticks_ms()
+            answered = _PING if kind == packets.PINGRESP else packets.packet_id(buffer, at, end)
             if kind == packets.PUBACK:
-                self._handler.on_acknowledged(packets.uint16(buffer, at))
-            elif kind == packets.SUBACK & 0xF0:
-                self._handler.on_subscribed(buffer[at + 2])
-            else:
-                self._pinged = False
+                self._handler.on_acknowledged(answered)
+            elif kind == packets.SUBACK:
+                answered = -answered
+            if answered in self._owed:  # what was not asked for is no sign of progress
+                self._owed.remove(answered)
+                self._progress_ms = self._clock.ticks_ms()
+                if kind == packets.SUBACK:
+                    self._handler.on_subscribed(buffer[at + 2])
 
     def _on_connack(self, flags, code):
         if self.connected:

@@ -58,10 +58,14 @@ def _directory(path):
         names = sorted(os.listdir(path))
     except OSError as error:
         raise AzureIoTError("The root certificates in %s cannot be read: %s." % (path, error), "tls-roots")
+    found = False
     for name in names:
         stem, dot, ending = name.rpartition(".")
         if dot + ending in _ENDINGS and (ending == "der" or stem + ".der" not in names):
             yield from _parse(path + "/" + name, der.certificates, "tls-roots")
+            found = True
+    if not found:
+        raise AzureIoTError("There is no root certificate in %s." % path, "tls-roots")
 
 
 def _is_directory(path):

@@ -12,7 +12,6 @@ import argparse
 import importlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -46,6 +45,15 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As argparse's, but of what it does not know it names the options alone: beside them may stand a secret."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = [word for word in unknown if word.startswith("-") and word != "--"]
+            names = [word.partition("=")[0] if word.startswith("--") else word[:2] for word in options]
+            self.error(f"unrecognized arguments: {' '.join(names or unknown)}")
+        return parsed
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, subcommands included."""
@@ -66,43 +74,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # what a device says may have characters that the terminal has not
             stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = build_parser().parse_args(argv)
-        report = arguments.run(arguments)
-        if isinstance(report, Report):
-            report.show(getattr(arguments, "json", False))
-        if sys.stdout is not None:  # None: it was closed before the start
-            sys.stdout.flush()
+        try:
+            arguments = build_parser().parse_args(argv)
+            report = arguments.run(arguments)
+            if isinstance(report, Report):
+                report.show(getattr(arguments, "json", False))
+        finally:  # help, too, whose end is a SystemExit
+            if sys.stdout is not None:  # None: it was closed before the start
+                sys.stdout.flush()
         return 0
     except UserError as error:
         return _failed(printable(str(error)))
     except KeyboardInterrupt:
         _failed("interrupted")
         return 130
-    except BrokenPipeError:
-        # The reader (head, less) has gone; Python would complain once more when it flushes stdout at exit.
-        if sys.stdout is sys.__stdout__:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # the reader (head, less) has gone
+        _forget_stdout()
         return 1
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _TOOLS_PACKAGES:
             raise
         return _failed(f"the package {error.name} is missing. In the project's folder: pip install '.[tools]'")
     except OSError as error:  # a full disk, a directory that may not be read: wherever it happened
+        _forget_stdout()
         name = f"{error.filename}: " if error.filename else ""
         return _failed(printable(f"{name}{reason(error)}."))
 
 
-def entry() -> None:
-    """The program: `main`, which SIGTERM and a closed terminal (SIGHUP) end as Ctrl-C does, so that it tidies up."""
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-    sys.exit(main())
-
-
 def _failed(text: str) -> int:
-    print(f"azureiot: {text}", file=sys.stderr)
+    if sys.stderr is not None:  # None: it was closed before the start
+        print(f"azureiot: {text}", file=sys.stderr)
     return 1
+
+
+def _forget_stdout() -> None:
+    """What could not be written stays unwritten: Python would complain once more when it flushes stdout at exit."""
+    if sys.stdout is not None and sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _version() -> str:
@@ -113,4 +121,6 @@ def _version() -> str:
 
 
 if __name__ == "__main__":
+    from azureiot_tools.__main__ import entry
+
     entry()

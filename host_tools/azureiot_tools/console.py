@@ -1,4 +1,4 @@
-"""What every command shares: how it reports, how it fails, how it asks for a password.
+"""What every command shares: how it reports, how it fails, how it reads a file and asks for a password.
 
 A command's handler returns a `Report`; `azureiot_tools.cli.main` prints it, as text or (`--json`) as JSON. A command
 that runs for long prints each event as it comes with `emit`.
@@ -9,10 +9,19 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import select
+import shlex
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+# A password file may say more below its first line; one that is larger is some other file.
+MAX_PASSWORD_FILE_BYTES = 64_000
+
+# For how long a pipe may say nothing: what writes into it may be asking for a passphrase.
+PIPE_PATIENCE_S = 60.0
 
 
 class UserError(Exception):
@@ -74,12 +83,15 @@ def read_password(file: str | None, variable: str, prompt: str, *, confirm: bool
     Raises UserError when the file cannot be read, the two answers differ, or there is nobody to ask.
     """
     if file is not None:
+        data = read_file(Path(file), MAX_PASSWORD_FILE_BYTES, "password file")
         try:
-            return Path(file).read_text(encoding="utf-8-sig").split("\n", 1)[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The password file {file} cannot be read: {reason(error)}.") from None
-    if variable in os.environ:
-        return os.environ[variable]
+            return data.decode("utf-8-sig").split("\n", 1)[0].rstrip("\r")
+        except UnicodeDecodeError:
+            raise UserError(f"The password file {file} is not UTF-8 text.") from None
+    if (password := os.environ.get(variable)) is not None:
+        if not _is_unicode(password):
+            raise UserError(f"The password in the environment variable {variable} is not UTF-8 text.")
+        return password
     if sys.stdin is None or not sys.stdin.isatty():
         raise UserError(
             "A password is needed and there is no terminal to ask on.",
@@ -89,9 +101,39 @@ def read_password(file: str | None, variable: str, prompt: str, *, confirm: bool
         password = getpass.getpass(f"{prompt}: ")
         if confirm and getpass.getpass(f"{prompt} (again): ") != password:
             raise UserError("The two passwords differ.", "Run the command again.")
-    except (EOFError, UnicodeDecodeError):
+    except EOFError:
         raise UserError("No password was entered.", "Run the command again.") from None
+    except UnicodeDecodeError:
+        raise UserError("What was typed is no text in the encoding of this terminal.", "Set LANG to one.") from None
     return password
+
+
+def read_file(path: Path, max_bytes: int, kind: str) -> bytes:
+    """All of a file that the user named: a regular file, or a pipe, as the shell's `<(command)` is one.
+
+    kind: what it ought to be, for messages. A device, which may have no end, is not even opened.
+
+    Raises UserError when it cannot be read, is neither of the two, is larger than max_bytes, or is a pipe into which
+    nobody writes for PIPE_PATIENCE_S.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode) or stat.S_ISDIR(mode)):  # of a directory, open says it
+            raise UserError(f"{path} is not a file.")
+        # Without waiting: the opening of a named pipe would, until somebody writes.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with open(os.open(path, flags), "rb", buffering=0) as file:
+            data = b""
+            while len(data) <= max_bytes:
+                if stat.S_ISFIFO(mode) and not select.select([file], [], [], PIPE_PATIENCE_S)[0]:
+                    raise UserError(f"{path} is a pipe, and nobody has written to it.")
+                part = file.read(max_bytes + 1 - len(data))
+                if not part:
+                    return data
+                data += part
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {reason(error)}.") from None
+    raise UserError(f"{path} is larger than {max_bytes // 1000} kB: that is no {kind}.")
 
 
 def reason(error: BaseException) -> str:
@@ -106,3 +148,20 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def shell_word(value: str | Path) -> str:
+    """A path or a name as one word of a shell's command line, for commands that are shown to be copied."""
+    text = str(value)
+    if isinstance(value, Path) and text.startswith("-"):
+        text = f"./{text}"  # else it would be taken for an option
+    return shlex.quote(text)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text is not what Python makes of bytes that are no UTF-8 (surrogates)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

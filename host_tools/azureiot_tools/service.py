@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import re
 import socket
 import time
 from collections.abc import Generator
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from azureiot_tools import service_answers as answers
 from azureiot_tools.console import UserError, reason
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -19,6 +21,10 @@ REQUEST_TIMEOUT_S = 15.0
 
 # The emulator sends a comment line every 15 s; a stream that is silent for longer is dead.
 _STREAM_SILENCE_S = 45.0
+
+# Ours answers with less: 4 MB of telemetry, events of some hundred kB.
+_LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+_LONGEST_EVENT_BYTES = 4 * 1024 * 1024
 
 Json = dict[str, Any]
 
@@ -41,41 +47,35 @@ class ServiceClient:
     """
 
     def __init__(self, url: str = DEFAULT_URL) -> None:
-        parts = urlsplit(url)
-        try:
-            port = parts.port or 80
-        except ValueError:
-            port = 0
-        if parts.scheme != "http" or not parts.hostname or not port or parts.path not in ("", "/") or parts.query:
-            raise UserError(f"'{url}' is not the address of a service API.", f"Give one such as {DEFAULT_URL}.")
+        self._address = _host_and_port(url)
         self.url = url.rstrip("/")
-        self._address = (parts.hostname, port)
 
     # CA certificates.
 
     def upload_certificate(self, name: str, der: bytes, *, verified: bool = False) -> Json:
         """Upload a CA certificate; `verified` declares it verified without proof of possession."""
         body = {"properties": {"certificate": base64.b64encode(der).decode(), "isVerified": verified}}
-        return self._call("PUT", _path("certificates", name), body)
+        return self._call("PUT", _path("certificates", name), answers.CERTIFICATE, body)
 
     def certificates(self) -> list[Json]:
-        return self._call("GET", "/certificates")["value"]
+        return self._call("GET", "/certificates", answers.CERTIFICATES)["value"]
 
     def certificate(self, name: str) -> Json:
-        return self._call("GET", _path("certificates", name))
+        return self._call("GET", _path("certificates", name), answers.CERTIFICATE)
 
     def verification_code(self, name: str) -> str:
         """A new code, which the common name of the verification certificate must be."""
-        answer = self._call("POST", _path("certificates", name, "generateVerificationCode"))
+        path = _path("certificates", name, "generateVerificationCode")
+        answer = self._call("POST", path, answers.VERIFICATION_CODE)
         return answer["properties"]["verificationCode"]
 
     def verify_certificate(self, name: str, der: bytes) -> Json:
         """Prove possession of the CA's key with a verification certificate."""
         body = {"certificate": base64.b64encode(der).decode()}
-        return self._call("POST", _path("certificates", name, "verify"), body)
+        return self._call("POST", _path("certificates", name, "verify"), answers.CERTIFICATE, body)
 
     def delete_certificate(self, name: str) -> None:
-        self._call("DELETE", _path("certificates", name))
+        self._call("DELETE", _path("certificates", name), answers.NOTHING)
 
     # Enrollments.
 
@@ -87,13 +87,15 @@ class ServiceClient:
             "provisioningStatus": _status(enabled),
             "attestation": {"type": "x509", "x509": {"caReferences": references}},
         }
-        return self._call("PUT", _path("enrollmentGroups", id), body)
+        return self._call("PUT", _path("enrollmentGroups", id), answers.GROUP, body)
 
     def groups(self) -> list[Json]:
-        return self._call("POST", "/enrollmentGroups/query", {"query": "SELECT * FROM enrollmentGroups"})
+        return self._call(
+            "POST", "/enrollmentGroups/query", [answers.GROUP], {"query": "SELECT * FROM enrollmentGroups"}
+        )
 
     def delete_group(self, id: str) -> None:
-        self._call("DELETE", _path("enrollmentGroups", id))
+        self._call("DELETE", _path("enrollmentGroups", id), answers.NOTHING)
 
     def create_enrollment(
         self, registration_id: str, der: bytes, *, device_id: str | None = None, enabled: bool = True
@@ -106,38 +108,63 @@ class ServiceClient:
             "provisioningStatus": _status(enabled),
             "attestation": {"type": "x509", "x509": {"clientCertificates": certificates}},
         }
-        return self._call("PUT", _path("enrollments", registration_id), body)
+        return self._call("PUT", _path("enrollments", registration_id), answers.ENROLLMENT, body)
 
     def enrollments(self) -> list[Json]:
-        return self._call("POST", "/enrollments/query", {"query": "SELECT * FROM enrollments"})
+        return self._call("POST", "/enrollments/query", [answers.ENROLLMENT], {"query": "SELECT * FROM enrollments"})
 
     def delete_enrollment(self, registration_id: str) -> None:
-        self._call("DELETE", _path("enrollments", registration_id))
+        self._call("DELETE", _path("enrollments", registration_id), answers.NOTHING)
 
     # Registrations and devices.
 
     def registrations(self, group: str | None = None) -> list[Json]:
         """All registrations, or those of one enrollment group."""
-        return (
-            self._call("GET", "/registrations")
-            if group is None
-            else self._call("POST", _path("registrations", group, "query"))
-        )
+        method, path = ("GET", "/registrations") if group is None else ("POST", _path("registrations", group, "query"))
+        return self._call(method, path, [answers.REGISTRATION])
 
     def devices(self) -> list[Json]:
-        return self._call("GET", "/devices")
+        return self._call("GET", "/devices", [answers.DEVICE])
 
     def device(self, device_id: str) -> Json:
-        return self._call("GET", _path("devices", device_id))
+        return self._call("GET", _path("devices", device_id), answers.DEVICE)
 
     def set_device_enabled(self, device_id: str, enabled: bool) -> Json:
         """Allow or block a device at its hub."""
         device = self.device(device_id)
         body = device | {"status": _status(enabled)}
-        return self._call("PUT", _path("devices", device_id), body, {"hub": device["hub"]}, etag=device["etag"])
+        query = {"hub": device["hub"]}
+        return self._call("PUT", _path("devices", device_id), answers.DEVICE, body, query, etag=device["etag"])
 
     def delete_device(self, device_id: str) -> None:
-        self._call("DELETE", _path("devices", device_id))
+        self._call("DELETE", _path("devices", device_id), answers.NOTHING)
+
+    # Twins, methods, messages to devices.
+
+    def twin(self, device_id: str) -> Json:
+        return self._call("GET", _path("twins", device_id), answers.TWIN)
+
+    def patch_twin(self, device_id: str, *, desired: Json | None = None, tags: Json | None = None) -> Json:
+        """Merge patches of desired properties and tags: null removes. Returns the whole twin."""
+        body = {"properties": {"desired": desired}, "tags": tags}
+        return self._call("PATCH", _path("twins", device_id), answers.TWIN, body)
+
+    def call_method(self, device_id: str, name: str, payload: Any, timeout_s: int, connect_timeout_s: int = 0) -> Json:
+        """Call a direct method and wait for the device's answer: its status and its payload."""
+        body = {
+            "methodName": name,
+            "payload": payload,
+            "responseTimeoutInSeconds": timeout_s,
+            "connectTimeoutInSeconds": connect_timeout_s,
+        }
+        path = _path("twins", device_id, "methods")
+        wait_s = REQUEST_TIMEOUT_S + timeout_s + connect_timeout_s
+        return self._call("POST", path, answers.METHOD_ANSWER, body, timeout_s=wait_s)
+
+    def send_message(self, device_id: str, payload: bytes, headers: dict[str, str]) -> Json:
+        """Queue a cloud-to-device message; headers: "iothub-messageid" and so on, "iothub-app-NAME" for properties."""
+        path = _path("devices", device_id, "messages", "devicebound")
+        return self._call("POST", path, answers.SENT_MESSAGE, payload, headers=headers)
 
     # What arrives and what happens.
 
@@ -145,7 +172,8 @@ class ServiceClient:
         """A device's stored messages, oldest first, with a sequence above `after`."""
         found: list[Json] = []
         while len(found) < limit:  # an answer is cut when its messages are large
-            page = self._call("GET", _path("telemetry", device_id), query={"after": after, "limit": limit - len(found)})
+            query = {"after": after, "limit": limit - len(found)}
+            page = self._call("GET", _path("telemetry", device_id), [answers.STORED_TELEMETRY], query=query)
             if not page:
                 break
             found += page
@@ -155,7 +183,8 @@ class ServiceClient:
     def events(self, device: str | None = None, after: int = 0, limit: int = 100) -> list[Json]:
         """The newest of the remembered events, oldest first."""
         query: Json = {"after": after, "limit": limit}
-        return self._call("GET", "/events", query=query | ({"device": device} if device is not None else {}))
+        query |= {"device": device} if device is not None else {}
+        return self._call("GET", "/events", [answers.EVENT], query=query)
 
     def stream(
         self,
@@ -184,7 +213,7 @@ class ServiceClient:
                     return
                 sock.settimeout(_STREAM_SILENCE_S if left_s is None else min(left_s, _STREAM_SILENCE_S))
                 try:
-                    line = response.readline()
+                    line = response.readline(_LONGEST_EVENT_BYTES)
                 except TimeoutError:
                     if deadline is not None and time.monotonic() >= deadline:
                         return
@@ -193,58 +222,93 @@ class ServiceClient:
                     line = b""
                 if not line:
                     raise UserError(f"The emulator at {self.url} ended the stream.", "Start it: azureiot emulator")
+                if not line.endswith(b"\n"):
+                    raise self.stranger()
                 if line.startswith(b"data: "):
-                    yield json.loads(line[6:])
+                    yield self._json(line[6:], answers.EVENT)
         finally:
             response.close()
             sock.close()
 
     def _call(
-        self, method: str, path: str, body: Json | None = None, query: Json | None = None, etag: str | None = None
+        self,
+        method: str,
+        path: str,
+        shape: answers.Shape,
+        body: Json | bytes | None = None,
+        query: Json | None = None,
+        etag: str | None = None,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> Any:
-        sock, response = self._open(method, path, body, query or {}, etag)
+        headers = {**(headers or {}), **({} if etag is None else {"If-Match": etag})}
+        sock, response = self._open(method, path, body, query or {}, headers, timeout_s)
         try:
-            text = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from None
+            return self._json(self._read(response), shape)
         finally:
             response.close()
             sock.close()
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        """The body, which another server may never end."""
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        body = bytearray()
         try:
-            return json.loads(text) if text else None
-        except ValueError:
-            raise self._stranger() from None
+            while part := response.read1():
+                body += part
+                if len(body) > _LARGEST_ANSWER_BYTES or time.monotonic() > deadline:
+                    raise self.stranger()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from None
+        if response.length:  # it closed the connection too early
+            raise self.stranger()
+        return bytes(body)
+
+    def _json(self, text: bytes, shape: answers.Shape) -> Any:
+        try:
+            value = json.loads(text) if text else None
+        except (ValueError, RecursionError):
+            raise self.stranger() from None
+        if not answers.fits(value, shape):
+            raise self.stranger()
+        return value
 
     def _open(
-        self, method: str, path: str, body: Json | None, query: Json, etag: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Json | bytes | None,
+        query: Json,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> tuple[socket.socket, http.client.HTTPResponse]:
         """Send a request; the answer's head has been read, and it is a success. Both are the caller's to close."""
-        connection = http.client.HTTPConnection(*self._address, timeout=REQUEST_TIMEOUT_S)
-        headers = {} if body is None and method != "POST" else {"Content-Type": "application/json"}
-        if etag is not None:
-            headers["If-Match"] = etag
-        target = f"{path}?{urlencode({'api-version': API_VERSION, **query})}"
+        connection = http.client.HTTPConnection(*self._address, timeout=timeout_s)
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        sent = {name: value.encode() for name, value in (headers or {}).items()}
+        if data is not None or method == "POST":
+            sent["Content-Type"] = b"application/json"
+        target = f"{path}?{urlencode({'api-version': API_VERSION, **query}, errors='surrogateescape')}"
         try:
             connection.connect()
             sock = connection.sock  # the connection forgets it when the answer says "close"
-            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            connection.request(method, target, data, sent)
             response = connection.getresponse()
-            if response.status < 300:
-                return sock, response
-            text = response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise self._unreachable(error) from None
-        connection.close()
+        if response.status < 300:
+            return sock, response
         try:
-            answer = json.loads(text)
-            raise ServiceError(response.status, answer["errorCode"], answer["message"], answer.get("trackingId", ""))
-        except (ValueError, KeyError, TypeError):
-            raise self._stranger() from None
+            answer = self._json(self._read(response), answers.ERROR)
+        finally:
+            response.close()
+            sock.close()
+        raise ServiceError(response.status, answer["errorCode"], answer["message"], answer.get("trackingId", ""))
 
     def _unreachable(self, error: Exception) -> UserError:
         if isinstance(error, http.client.HTTPException):
-            return self._stranger()
+            return self.stranger()
         why = "it does not answer" if isinstance(error, TimeoutError) else reason(error)
         if isinstance(error, socket.gaierror):
             return UserError(f"The host of {self.url} is unknown ({why}).", f"Give an address such as {DEFAULT_URL}.")
@@ -253,15 +317,38 @@ class ServiceClient:
             "Start it: azureiot emulator; or give its address with --url.",
         )
 
-    def _stranger(self) -> UserError:
+    def stranger(self) -> UserError:
+        """The error that says that another server answers."""
         return UserError(
             f"What answers at {self.url} is not the emulator's service API.",
             "Give the HTTP port that azureiot emulator printed.",
         )
 
 
+def _host_and_port(url: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = 80 if parts.port is None else parts.port
+    except ValueError:  # UnicodeError is one
+        host, port = "", 0
+        parts = urlsplit("")
+    bare = (parts.scheme, parts.path.strip("/"), parts.query, parts.fragment, parts.username) == (
+        "http",
+        "",
+        "",
+        "",
+        None,
+    )
+    if not bare or not re.fullmatch(r"[A-Za-z0-9._:%-]+", host):
+        shown = re.sub("//.*@", "//…@", url[:200])  # before the @ stands a password
+        raise UserError(f"'{shown}' is not the address of a service API.", f"Give one such as {DEFAULT_URL}.")
+    return host, port
+
+
 def _path(*parts: str) -> str:
-    return "/" + "/".join(quote(part, safe="") for part in parts)
+    # Names that the locale could not decode are sent as the bytes they were.
+    return "/" + "/".join(quote(part, safe="", errors="surrogateescape") for part in parts)
 
 
 def _status(enabled: bool) -> str:

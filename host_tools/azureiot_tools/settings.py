@@ -10,13 +10,14 @@ import json
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from azureiot.device import GLOBAL_HOST
-from azureiot_tools.console import UserError, reason
+from azureiot_tools.console import UserError, read_file, reason
 
+MAX_BYTES = 1_000_000
 _PATHS = ("cert", "key", "pfx", "roots")
 _NUMBERS = ("port", "interval_s")
 _OF_BOARDS = ("wifi", "ntp", "led", "watchdog_s", "symmetric_key", "model_id")  # what only a board reads
@@ -27,7 +28,10 @@ _ENVIRONMENT = {"id_scope": "DPS_IDSCOPE", "provisioning_host": "DPS_HOST", "reg
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a device connects and what it shows; None where nothing was said."""
+    """Where a device connects and what it shows; None where nothing was said.
+
+    of_boards: the file's entries that only a board reads, as they are.
+    """
 
     id_scope: str | None = None
     registration_id: str | None = None
@@ -40,6 +44,7 @@ class Settings:
     pfx: str | None = None
     roots: str | None = None
     interval_s: float = 0
+    of_boards: dict[str, Any] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,14 +105,15 @@ def _from_file(name: str | None) -> dict[str, Any]:
     if name is None and not path.exists():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        values = json.loads(read_file(path, MAX_BYTES, "settings file").decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
         raise UserError(f"The settings file {path} cannot be read: {reason(error)}.") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"The settings file {path} is not JSON: {error}.") from None
     if not isinstance(values, dict):
         raise UserError(f'The settings file {path} must be a JSON object, as in {{"id_scope": "0ne…"}}.')
-    return {key: _checked(path, key, value) for key, value in values.items() if key not in _OF_BOARDS}
+    checked = {key: _checked(path, key, value) for key, value in values.items() if key not in _OF_BOARDS}
+    return checked | {"of_boards": {key: value for key, value in values.items() if key in _OF_BOARDS}}
 
 
 def _checked(path: Path, key: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ from fakeboard import FakeBoard, chip
 
 from .boards import workbench as workbench
 
-HARDWARE = os.environ.get("AZUREIOT_BOARD_PORT")
+HARDWARE = os.environ.get("AZUREIOT_BOARD_PORT", "")
 MakeBoard = Callable[..., FakeBoard]
 Connect = Callable[[str], SerialTransport]
 
@@ -27,7 +27,7 @@ def _interpreter() -> None:
     try:
         chip.interpreter()
     except FileNotFoundError as error:
-        if HARDWARE is None:
+        if not HARDWARE:
             missing(str(error))
 
 

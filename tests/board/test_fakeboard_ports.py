@@ -29,6 +29,18 @@ def test_a_vanished_port_is_an_error_for_who_has_it_open_and_the_chip_runs_on(
     assert board.resets == 0
 
 
+def test_native_usb_goes_with_the_power_and_an_adapter_does_not(make_board: MakeBoard, connect: Connect) -> None:
+    adapter, native = make_board(), make_board(native_usb=True, files={"/main.py": COUNTING})
+    transport = connect(native.port)
+    for board in (adapter, native):
+        board.power_off()
+    with pytest.raises((SerialException, OSError)):
+        transport.read_until(1, b"never", timeout=5)
+    assert (os.path.lexists(adapter.port), os.path.lexists(native.port)) == (True, False)
+    native.power_cycle()
+    assert connect(native.port).read_until(1, b"count", timeout=5).endswith(b"count")
+
+
 def test_tcp_port_comes_back_under_its_number(make_board: MakeBoard, connect: Connect) -> None:
     board = make_board(files={"/main.py": COUNTING}, tcp=True)
     address = board.tcp_port

@@ -4,6 +4,7 @@ that every MicroPython reads; and nothing of the host."""
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +64,44 @@ def test_source_is_the_tree_byte_for_byte() -> None:
     files = contents.application(source=True)
     assert files["azureiot/link.py"] == (LIBRARY / "link.py").read_bytes()
     assert not [name for name in files if name.endswith(".mpy")]
+
+
+SENSOR = """
+import machine
+
+def read(device_id, number):
+    return {"volts": machine.ADC(34).read_uv() / 1000000}, {}
+"""
+
+
+def test_ones_own_sensor_stands_in_the_place_of_the_sample(compiled: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "volts.py").write_text(SENSOR)
+    assert contents.application(source=True, sensor=tmp_path / "volts.py")["app/sensor.py"] == SENSOR.encode()
+    files = contents.application(sensor=tmp_path / "volts.py")
+    assert files.keys() == compiled.keys()
+    assert [name for name in files if files[name] != compiled[name]] == ["app/sensor.mpy"]
+    assert b"volts.py" not in files["app/sensor.mpy"], "a traceback names the module as it is on the board"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        ("def read(:", "is not Python: invalid syntax"),
+        ("x = 1", "has no function read(device_id, number)"),
+        ("def read(device_id, number):\n    match number:\n        case _: pass", "does not compile for MicroPython"),
+        ("#" * 200_000, "is larger than 100 kB"),
+        ("\0", "is not Python"),
+    ],
+)
+def test_a_sensor_that_is_none_is_said_before_the_board_is_touched(
+    tmp_path: Path, text: str | None, words: str
+) -> None:
+    path = tmp_path / "sensor.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=re.escape(words)):
+        contents.application(sensor=path)
 
 
 def test_nothing_of_the_host_is_in_what_is_compiled(compiled: dict[str, bytes]) -> None:

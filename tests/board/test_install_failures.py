@@ -142,7 +142,7 @@ def test_an_endless_program_with_a_running_watchdog_is_replaced(board: FakeBoard
 
 
 def test_a_program_that_ignores_ctrl_c_is_caught_when_the_watchdog_resets_it(board: FakeBoard) -> None:
-    deaf = b"import machine, micropython\nw = machine.WDT(timeout=3000)\nmicropython.kbd_intr(-1)\n"
+    deaf = b"import machine, micropython\nw = machine.WDT(timeout=1500)\nmicropython.kbd_intr(-1)\n"
     deaf += b"print('azureiot: deaf')\nwhile True:\n try:\n  while True: pass\n except KeyboardInterrupt: pass\n"
     install(board.port, {**SMALL, "main.py": deaf})
     with Board(board.port) as line:
@@ -152,7 +152,7 @@ def test_a_program_that_ignores_ctrl_c_is_caught_when_the_watchdog_resets_it(boa
 
 
 def test_a_board_that_stops_answering_is_given_up(board: FakeBoard) -> None:
-    with Board(board.port, patience_s=2) as line:
+    with Board(board.port, patience_s=1) as line:
         line.take_over()
         board.cut_power_after(0)
         with pytest.raises(LostBoard, match="stopped answering"):

@@ -25,15 +25,16 @@ LAN = "127.0.0.2"  # stands in for the address of this machine in the board's ne
 HOME, WORK = {"ssid": "home", "password": "h"}, {"ssid": "work", "password": "w"}
 
 
-def file(folder: Path, **values: object) -> str:
+def chosen(folder: Path, encoding: str = "utf-8", **values: object) -> Settings:
+    """The host's settings, from a file with these values."""
     path = folder / "settings.json"
-    path.write_text(json.dumps(values))
-    return str(path)
+    path.write_text(json.dumps(values), encoding=encoding)
+    return settings.load(argparse.Namespace(settings=str(path)))
 
 
 def test_it_has_what_the_application_reads() -> None:
-    chosen = Settings(id_scope="0ne1", provisioning_host="dps.example", port=8884, interval_s=30)
-    built = device_settings.with_networks(device_settings.build(chosen, "mydevice001", {"watchdog_s": 60}), [HOME])
+    wanted = Settings(id_scope="0ne1", provisioning_host="dps.example", port=8884, interval_s=30)
+    built = device_settings.with_networks(device_settings.build(wanted, "mydevice001", {"watchdog_s": 60}), [HOME])
     assert built == {
         "id_scope": "0ne1",
         "registration_id": "mydevice001",
@@ -63,13 +64,12 @@ def test_a_new_network_comes_first_and_replaces_its_older_self() -> None:
 
 
 def test_the_entries_that_only_boards_use_are_read(tmp_path: Path) -> None:
-    extra = device_settings.board_only(file(tmp_path, id_scope="0ne1", led=2, ntp=["ntp.example"], wifi=[HOME]))
+    extra = device_settings.board_only(chosen(tmp_path, id_scope="0ne1", led=2, ntp=["ntp.example"], wifi=[HOME]))
     assert extra == {"led": 2, "ntp": ["ntp.example"], "wifi": [HOME]}
 
 
-def test_no_settings_file_is_no_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert device_settings.board_only(None) == {}
+def test_no_settings_are_no_entries() -> None:
+    assert device_settings.board_only(Settings()) == {}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_no_settings_file_is_no_entries(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_entry_of_the_wrong_kind_is_named_without_its_value(tmp_path: Path, values: dict) -> None:
     name = next(iter(values))
     with pytest.raises(UserError, match=name) as refused:
-        device_settings.board_only(file(tmp_path, **values))
+        device_settings.board_only(chosen(tmp_path, **values))
     assert "1234" not in str(refused.value), "it may be a password"
 
 
@@ -100,9 +100,8 @@ def test_an_endpoint_that_a_board_cannot_reach_is_warned_about(host: str) -> Non
 
 def test_a_settings_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     """Windows editors write one; the host's settings take it, too."""
-    path = tmp_path / "settings.json"
-    path.write_text("\ufeff" + json.dumps({"id_scope": "0ne1", "led": 2}), encoding="utf-8")
-    assert device_settings.board_only(str(path)) == {"led": 2}
+    found = chosen(tmp_path, encoding="utf-8-sig", id_scope="0ne1", led=2)
+    assert (found.id_scope, device_settings.board_only(found)) == ("0ne1", {"led": 2})
 
 
 def test_what_an_emulator_wrote_is_what_the_board_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,22 @@ def test_prove_by_the_intermediate_to_a_file_of_choice(with_authority: Run, open
     assert said.strip().endswith("OK")
 
 
+@pytest.mark.parametrize("typed", [CODE.lower(), CODE.title()])
+def test_prove_writes_the_code_as_dps_does(with_authority: Run, openssl: Callable[..., str], typed: str) -> None:
+    """DPS compares with its own upper-case hex: a code in another case would be refused there."""
+    assert f"common name {CODE}," in with_authority("ca", "prove", typed, "--out", "proof").out
+    assert f"CN = {CODE}" in openssl("x509", "-in", "proof", "-noout", "-subject")
+
+
+@pytest.mark.parametrize("typed", ["CODE", "2FA7C3E8", CODE[:-1] + "G", f"{CODE[:24]} {CODE[24:]}", "F" * 65])
+def test_prove_refuses_placeholders_and_half_a_code(with_authority: Run, typed: str) -> None:
+    done = with_authority("ca", "prove", typed)
+    assert (done.code, done.out) == (1, "")
+    assert "is not a verification code: one has 48 hex digits. Copy the code that DPS shows" in done.err
+    assert "azureiot service cert code NAME" in done.err
+    assert not list(Path("certs/ca").glob("verification-*"))
+
+
 def test_prove_refuses_what_is_no_code_and_says_when_there_is_no_authority(azureiot: Run) -> None:
     assert "is not a verification code" in azureiot("ca", "prove", "../../x").err
     done = azureiot("ca", "prove", CODE)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-from azureiot_tools.certificates import authority, pfx
+from azureiot_tools.certificates import authority, inspect, pfx
 from azureiot_tools.certificates.credential import common_name, key_to_pem, to_der, to_pem
 from azureiot_tools.certificates.formats import MAX_FILE_BYTES
 from azureiot_tools.console import UserError
@@ -40,11 +40,11 @@ def bundle(
 
 def test_legacy_encryption(tmp_path: Path) -> None:
     (tmp_path / "old.pfx").write_bytes(LEGACY)
-    found = pfx.read(tmp_path / "old.pfx", "legacy")
+    found = pfx.read(tmp_path / "old.pfx", lambda: "legacy")
     assert [common_name(one) for one in found.credential.certificates] == ["legacy001", "Legacy intermediate"]
     assert found.root is not None
     assert common_name(found.root) == "Legacy root"
-    assert pfx.read_contents(tmp_path / "old.pfx", "legacy").friendly_name == "te-1234"
+    assert inspect.read_contents(tmp_path / "old.pfx", lambda: "legacy").friendly_name == "te-1234"
 
 
 def test_what_openssl_exports(family: Family, openssl: Callable[..., str], tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_what_openssl_exports(family: Family, openssl: Callable[..., str], tmp_p
         "-out",
         tmp_path / "it.pfx",
     )
-    assert pfx.load_pfx(tmp_path / "it.pfx", "").certificates == family.device.certificates
+    assert pfx.load_pfx(tmp_path / "it.pfx", lambda: "").certificates == family.device.certificates
 
 
 def test_order_strangers_and_a_root_inside(family: Family, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_order_strangers_and_a_root_inside(family: Family, tmp_path: Path) -> No
         None,
         [stranger, family.root.certificate, family.intermediate.certificate, family.device.certificate],
     )
-    found = pfx.read(path, "pw")
+    found = pfx.read(path, lambda: "pw")
     assert found.credential.certificates == family.device.certificates
     assert found.root == family.root.certificate
     assert found.strangers == (stranger,)
@@ -81,7 +81,7 @@ def test_order_strangers_and_a_root_inside(family: Family, tmp_path: Path) -> No
 
 def test_a_self_signed_device_certificate_is_kept(family: Family, tmp_path: Path) -> None:
     path = bundle(tmp_path / "it.pfx", family.root.key, family.root.certificate, [])
-    assert pfx.load_pfx(path, "pw").certificates == (family.root.certificate,)
+    assert pfx.load_pfx(path, lambda: "pw").certificates == (family.root.certificate,)
 
 
 def test_junk_after_the_end_is_read_without_a_warning(
@@ -89,13 +89,13 @@ def test_junk_after_the_end_is_read_without_a_warning(
 ) -> None:
     path = bundle(tmp_path / "it.pfx", family.device.key, family.device.certificate, [])
     path.write_bytes(path.read_bytes() + b"\r\n")
-    assert pfx.load_pfx(path, "pw").certificate == family.device.certificate
+    assert pfx.load_pfx(path, lambda: "pw").certificate == family.device.certificate
     assert not recwarn.list
 
 
 def refusal(path: Path, password: str = "pw") -> str:
     with pytest.raises(UserError) as caught:
-        pfx.read(path, password)
+        pfx.read(path, lambda: password)
     said = str(caught.value)
     assert path.name in said
     assert "\n" not in said
@@ -165,7 +165,7 @@ def test_every_cut_and_many_flipped_bits_end_in_a_sentence(tmp_path: Path) -> No
         for damaged in (LEGACY[:position], flipped):
             path.write_bytes(damaged)
             with contextlib.suppress(UserError):  # anything else is a traceback in front of a user
-                pfx.read(path, "legacy")
+                pfx.read(path, lambda: "legacy")
                 continue
             refusals += 1
     assert refusals > len(LEGACY) // 29

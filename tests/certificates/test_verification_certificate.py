@@ -30,7 +30,9 @@ def test_an_intermediate_proves_itself_too(family: Family) -> None:
     assert common_name(certificate) == CODE
 
 
-@pytest.mark.parametrize("code", ["", "x" * 65, "with space", "../../etc/passwd", "line\nbreak", "kód"])
+@pytest.mark.parametrize(
+    "code", ["", "CODE", "A" * 31, "A" * 65, "x" * 48, "with space", "../../etc/passwd", "line\nbreak", "kód"]
+)
 def test_what_is_no_code_is_refused(family: Family, code: str) -> None:
     with pytest.raises(UserError, match="is not a verification code"):
         authority.issue_verification(family.root, code)

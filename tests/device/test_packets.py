@@ -65,6 +65,8 @@ def test_a_buffer_too_small_is_left_alone_and_the_need_told():
     assert packets.publish(bytearray(12), b"a/b", b"xyz", 10) == 12
     assert packets.connect(bytearray(10), b"dev1", None, None) < -10
     assert packets.subscribe(bytearray(3), 1, b"a") == -8
+    assert packets.acknowledge(bytearray(3), 1) == -4
+    assert packets.signal(bytearray(1), packets.PINGREQ) == -2
 
 
 def test_frame_waits_for_the_whole_header():

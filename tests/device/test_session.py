@@ -104,6 +104,19 @@ def test_subscribe():
     assert handler.events == [("subscribed", 1)]
 
 
+def test_a_suback_that_nobody_waits_for_is_no_news():
+    # To a handler that has not subscribed, or has sent a message with this packet id, it would mean something else.
+    session, link, handler, _ = connected()
+    link.feed(suback(1))
+    session.publish(b"a", b"x", session.next_packet_id())
+    link.feed(suback(1))
+    session.step()
+    assert handler.events == []
+    link.feed(puback(1))
+    session.step()
+    assert handler.events == [("acknowledged", 1)]
+
+
 def test_packet_ids_wrap_after_65535():
     session, _, _, _ = connected()
     session.last_packet_id = 65534
@@ -295,7 +308,10 @@ def test_connecting_has_a_deadline_at_every_stage():
         session.step()
         assert session.timeout_ms() == 30000
         clock.now_ms += 30000
-        assert "could not be reached" in raises(session.step, "timeout").message
+        error = raises(session.step, "timeout")
+        # Once CONNECT has left it is the answer that is missing, not the way.
+        assert ("could not be reached" if opening else "did not answer") in error.message
+        assert error.cause == ("timeout" if opening else "no-answer")
 
 
 def test_the_end_of_the_stream_is_an_error():
@@ -313,6 +329,8 @@ def test_what_breaks_the_protocol_ends_the_session():
         b"\x32\x05\x00\x01a\x00\x00",
         b"\x30\x80\x80\x80\x80\x01",
         b"\x30\x04\x00\x02\xff\xff",
+        b"\x40\x02\x00\x00",
+        b"\x90\x03\x00\x00\x01",
     ):
         session, link, _, _ = connected()
         link.feed(bad)

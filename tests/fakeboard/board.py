@@ -30,6 +30,7 @@ class FakeBoard:
     heap: what the interpreter's heap has for programs, in KB ("72K"); the stand-ins take theirs beside it.
     files: what a factory has put into the flash, by absolute path.
     tcp: a port for `socket://` addresses besides the pseudo-terminal, `tcp_port`.
+    native_usb: the ports are the chip's own and go with its power, as on S2, S3, C3 and C6; else they are an adapter's.
     filesystem_bytes: the partition for files, a multiple of 4096.
     version, platform, machine: the firmware that it says it has.
     """
@@ -41,6 +42,7 @@ class FakeBoard:
         heap: str = "256K",
         files: Mapping[str, bytes] | None = None,
         tcp: bool = False,
+        native_usb: bool = False,
         filesystem_bytes: int = 0x200000,
         version: Sequence[int] = (1, 29, 0),
         platform: str = "esp32",
@@ -70,15 +72,15 @@ class FakeBoard:
         heap_kb = int(heap.removesuffix("K")) + STANDINS_HEAP_KB
         new_chip = functools.partial(chip.Chip, f"{heap_kb}K", folder)
         self._mainboard = Mainboard(new_chip, self._registers, self._show)
-        self._relay = Relay(self._mainboard)
+        self._native_usb = native_usb
+        self._relay = Relay(self._mainboard, ports_need_power=native_usb)
         self._wants_tcp = tcp
         self._tcp_number = 0
-        self._ports: list[PtyPort | TcpPort] = []
 
     def __enter__(self) -> Self:
         self._relay.start()
+        self._relay.call(self._mainboard.power_on)
         self.restore_port()
-        self.power_cycle()
         return self
 
     def __exit__(
@@ -109,28 +111,27 @@ class FakeBoard:
 
     def vanish_port(self) -> None:
         """Both ports go, also for a program that has one open; the chip runs on."""
-        while self._ports:
-            self._relay.detach(self._ports.pop())
+        self._relay.call(self._relay.drop_ports)
 
     def restore_port(self) -> None:
         """The ports come back under their names."""
         self.vanish_port()
-        self._ports.append(PtyPort(self._link))
+        self._relay.attach(PtyPort(self._link))
         if self._wants_tcp:
             tcp = TcpPort(self._tcp_number)
             self._tcp_number = tcp.number
-            self._ports.append(tcp)
-        for port in self._ports:
-            self._relay.attach(port)
+            self._relay.attach(tcp)
 
     # ---- power
 
     def power_cycle(self) -> None:
         """Take the power if there is any, and give it again."""
         self._relay.call(self._mainboard.power_on)
+        if self._native_usb:
+            self.restore_port()
 
     def power_off(self) -> None:
-        """Take the power. The port stays, and is silent."""
+        """Take the power. The port stays, and is silent, unless it is `native_usb`."""
         self._relay.call(self._mainboard.power_off)
 
     def cut_power_after(self, flash_operations: int, *, torn: bool = False) -> None:

@@ -19,10 +19,14 @@ _DEADLINE_S = 20
 
 
 class Relay:
-    """Moves bytes between the board and whoever has a port open. `close` must be called after `start`."""
+    """Moves bytes between the board and whoever has a port open. `close` must be called after `start`.
 
-    def __init__(self, mainboard: Mainboard) -> None:
+    ports_need_power: they vanish when the board's power goes.
+    """
+
+    def __init__(self, mainboard: Mainboard, *, ports_need_power: bool) -> None:
         self._mainboard = mainboard
+        self._ports_need_power = ports_need_power
         self._ports: list[Port] = []
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._woken, self._waker = os.pipe()
@@ -51,14 +55,10 @@ class Relay:
     def attach(self, port: Port) -> None:
         self.call(lambda: self._ports.append(port))
 
-    def detach(self, port: Port) -> None:
-        """The port vanishes, also for the program that has it open."""
-
-        def remove() -> None:
-            self._ports.remove(port)
-            port.close()
-
-        self.call(remove)
+    def drop_ports(self) -> None:
+        """All ports vanish, also for the programs that have them open. In the thread."""
+        while self._ports:
+            self._ports.pop().close()
 
     def close(self) -> None:
         """End the thread, the chip and the ports. Raises what the thread has died of, if it did."""
@@ -84,12 +84,13 @@ class Relay:
                     self._mainboard.type(port.read())
                     port.flush()
                 self._mainboard.step()
+                if self._ports_need_power and self._mainboard.chip is None:
+                    self.drop_ports()
         except BaseException as error:  # reported by the next call
             self._failure = error
         finally:
             self._mainboard.power_off()
-            for port in self._ports:
-                port.close()
+            self.drop_ports()
             while not self._calls.empty():
                 self._calls.get()[1].cancel()
 

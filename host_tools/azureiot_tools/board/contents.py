@@ -5,6 +5,7 @@ Everything is made in memory; a private key touches no file of the host but the 
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import tempfile
@@ -19,10 +20,11 @@ import azureiot
 from azureiot_tools.certificates import formats, roots
 from azureiot_tools.certificates.credential import Credential, check_for_registration, to_der
 from azureiot_tools.certificates.store import Store
-from azureiot_tools.console import UserError
+from azureiot_tools.console import UserError, read_file
 
 CERTIFICATE, KEY, ROOTS = "certs/device.crt.der", "certs/device.key.der", "certs/roots"
 SETTINGS = "settings.json"
+MAX_MODULE_BYTES = 100_000  # no board would have the memory
 
 _LIBRARY = Path(azureiot.__file__).resolve().parent
 _NOT_ON_BOARDS = ("runtime_cpython",)
@@ -37,10 +39,14 @@ def boot() -> bytes:
     return (_firmware() / "boot.py").read_bytes()
 
 
-def application(*, source: bool = False) -> Contents:
+def application(*, source: bool = False, sensor: Path | None = None) -> Contents:
     """main.py, the application and the library, compiled to .mpy unless `source`.
 
+    sensor: a module to have in the place of the sample, firmware/app/sensor.py.
+
     One bytecode .mpy serves every board from MicroPython 1.22 on (docs/micropython.md §4).
+
+    Raises UserError when the sensor cannot be read, has no function `read`, or does not compile.
     """
     modules = {
         f"{package.name}/{path.name}": path
@@ -48,6 +54,8 @@ def application(*, source: bool = False) -> Contents:
         for path in sorted(package.glob("*.py"))
         if path.stem not in _NOT_ON_BOARDS
     }
+    if sensor is not None:
+        modules["app/sensor.py"] = _checked_sensor(sensor)
     files = {"main.py": (_firmware() / "main.py").read_bytes()}
     if source:
         return files | {name: path.read_bytes() for name, path in modules.items()}
@@ -119,6 +127,18 @@ def _firmware() -> Path:
         if (place / "app").is_dir():
             return place
     raise UserError("The board's application is missing from this installation.", "Install azureiot again.")
+
+
+def _checked_sensor(path: Path) -> Path:
+    if path.is_fifo():  # the compiler has to read it once more
+        raise UserError(f"The sensor {path} is not a file.")
+    try:
+        module = ast.parse(read_file(path, MAX_MODULE_BYTES, "module for a board"), str(path))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"The sensor {path} is not Python: {error}.") from None
+    if not any(isinstance(part, ast.FunctionDef) and part.name == "read" for part in module.body):
+        raise UserError(f"The sensor {path} has no function read(device_id, number).", "docs/esp32.md has an example.")
+    return path
 
 
 def _compiled(modules: Mapping[str, Path]) -> Contents:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from azureiot_tools.console import UserError
@@ -25,23 +23,17 @@ _BOARD_ONLY = {
 }
 
 
-def board_only(file: str | None) -> dict[str, Any]:
-    """The entries of the settings file that only boards use; file: its path, settings.json if there is one by default.
-
-    Raises UserError for an entry of the wrong kind.
-    """
-    path = Path(file or "settings.json")
-    if file is None and not path.exists():
-        return {}
-    values = json.loads(path.read_text(encoding="utf-8-sig"))  # azureiot_tools.settings has found it readable
+def board_only(chosen: Settings) -> dict[str, Any]:
+    """The entries of the settings that only boards use. Raises UserError for one of the wrong kind."""
+    values = chosen.of_boards
     found = {name: values[name] for name in _BOARD_ONLY if values.get(name) is not None}
     for name, value in found.items():
         kind, words = _BOARD_ONLY[name]
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise UserError(f"{path}: {name} must be {words}.")
+            raise UserError(f"In the settings {name} must be {words}.")
     for network in found.get("wifi", ()):
         if not _is_network(network):
-            raise UserError(f'{path}: wifi must be a list as in [{{"ssid": "home", "password": "…"}}].')
+            raise UserError('In the settings wifi must be a list as in [{"ssid": "home", "password": "…"}].')
     return found
 
 

@@ -114,8 +114,8 @@ class Board:
 
         try:
             _, error = self._line.exec_raw(code, self._patience_s, consume)
-        except _BROKEN:
-            raise self._lost() from None
+        except _BROKEN as failure:
+            raise self._lost(failure) from None
         if error:
             raise BoardRefused(printable(error.decode(errors="replace").strip().rpartition("\n")[2].strip()))
         return printed.decode(errors="replace").replace("\r\n", "\n")
@@ -123,12 +123,14 @@ class Board:
     def write_file(self, path: str, data: bytes, sent: Callable[[int], None]) -> None:
         """Write a file on the board; not atomic. sent: called with the bytes of each piece that has arrived."""
         statements = f"import binascii\n_file = open({path!r}, 'wb')\n"
-        for start in range(0, len(data), _CHUNK_BYTES):
+        for start in range(0, len(data) or 1, _CHUNK_BYTES):
             chunk = data[start : start + _CHUNK_BYTES]
-            self.run(f"{statements}_ = _file.write(binascii.a2b_base64({base64.b64encode(chunk)!r}))\n")
+            statements += f"_ = _file.write(binascii.a2b_base64({base64.b64encode(chunk)!r}))\n"
+            if start + len(chunk) == len(data):  # not on its own: an exchange takes as long as a piece
+                statements += "_file.close()\n"
+            self.run(statements)
             statements = ""
             sent(len(chunk))
-        self.run(f"{statements}_file.close()")
 
     def restart(self) -> None:
         """Reset the board: boot.py, and after its two seconds the application. The port stays open for its log."""
@@ -247,8 +249,8 @@ class Board:
             # Not mpremote's exec: it waits for ever for an answer that goes down with the board.
             self._line.read_until(1, b">OK", timeout_overall=_KNOCK_S)
             time.sleep(_RESET_S)
-        except serial.SerialTimeoutException:
-            raise self._lost() from None
+        except serial.SerialTimeoutException as failure:
+            raise self._lost(failure) from None
         except OSError:
             return  # the port went with the board, which was the purpose
 
@@ -265,9 +267,13 @@ class Board:
             "when the command has begun.",
         )
 
-    def _lost(self) -> LostBoard:
+    def _lost(self, failure: Exception) -> LostBoard:
         self._line.in_raw_repl = False
-        return LostBoard(f"The board on {self.port} stopped answering.", "Check cable and power, and run this again.")
+        what = f"The board on {self.port} stopped answering."
+        if isinstance(failure, OSError) and not isinstance(failure, serial.SerialTimeoutException):
+            what = f"The port {self.port} vanished."
+            self._taken = False  # there is nothing left through which to restart it
+        return LostBoard(what, "Check cable and power, and run this again.")
 
 
 def _not_opened(port: str) -> UserError:

@@ -118,7 +118,7 @@ def issue_verification(
 
     Raises UserError for a code that no DPS gives out.
     """
-    check_verification_code(code)
+    code = verification_code(code)
     return _issue(issuer, code, "ec-p256", days, now, (_NO_AUTHORITY, True), (_SIGNS_HANDSHAKES, True)).certificate
 
 
@@ -184,17 +184,21 @@ def check_device_id(device_id: str) -> None:
         raise UserError(f"The device id {device_id!r} ends with {device_id[-1]!r}.", "End with a letter, a digit or -.")
 
 
-def check_verification_code(code: str) -> None:
-    """Check what the user gives as DPS's verification code (48 hex digits have been seen, docs/protocol.md §2.6).
+def verification_code(text: str) -> str:
+    """DPS's verification code as DPS writes it, from what the user typed or pasted (docs/protocol.md §2.6).
+
+    48 upper-case hex digits have been seen; other lengths are let through, shorter ones than 32 are placeholders.
 
     Raises UserError when it cannot be one.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", code):
-        shown = code if len(code) <= MAX_COMMON_NAME else f"{code[:16]}… ({len(code)} characters)"
+    code = text.strip().upper()
+    if not re.fullmatch(r"[0-9A-F]{32,64}", code):
+        shown = text if len(text) <= MAX_COMMON_NAME else f"{text[:16]}… ({len(text)} characters)"
         raise UserError(
-            f"{shown!r} is not a verification code: one has 1 to 64 letters, digits, - or _.",
-            "Copy the code that DPS shows for the uploaded certificate.",
+            f"{shown!r} is not a verification code: one has 48 hex digits.",
+            "Copy the code that DPS shows for the uploaded certificate; the emulator: azureiot service cert code NAME",
         )
+    return code
 
 
 _NO_AUTHORITY = x509.BasicConstraints(ca=False, path_length=None)
@@ -288,7 +292,7 @@ def _digest(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:
 
 
 def _name(name: str) -> x509.Name:
-    if not 1 <= len(name.encode()) <= MAX_COMMON_NAME or not name.isprintable():
+    if not name.isprintable() or not 1 <= len(name.encode()) <= MAX_COMMON_NAME:
         raise UserError(
             f"The name {name[:80]!r} cannot be a common name.",
             f"Choose 1 to {MAX_COMMON_NAME} bytes of printable text.",

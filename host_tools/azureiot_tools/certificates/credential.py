@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from azureiot_tools.console import UserError, printable
+from azureiot_tools.console import UserError, printable, shell_word
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
@@ -174,7 +174,7 @@ def check_for_registration(credential: Credential, registration_id: str, now: da
             f'The certificate of "{registration_id}" expired on '
             f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC and the clock here says "
             f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
-            f"Renew it: azureiot device renew {registration_id}; if the date here is wrong, set the clock.",
+            f"Renew it: azureiot device renew {shell_word(registration_id)}; if the date here is wrong, set the clock.",
         )
     usages = extension(certificate, x509.ExtendedKeyUsage)
     if usages is not None and not {
@@ -184,5 +184,5 @@ def check_for_registration(credential: Credential, registration_id: str, now: da
         raise UserError(
             f'The certificate of "{registration_id}" is not meant for clients: its extended key usage '
             "lacks clientAuth.",
-            f"Make one that is: azureiot device create {registration_id}.",
+            f"Make one that is: azureiot device create {shell_word(registration_id)}.",
         )

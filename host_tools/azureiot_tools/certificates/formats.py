@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from azureiot_tools.certificates.credential import Credential, PrivateKey, fits, is_self_signed, issuers_of, quoted
-from azureiot_tools.console import UserError, reason
+from azureiot_tools.console import UserError, read_file, shell_word
 
 # Real files are a few kB; a PFX with a dozen RSA-4096 certificates has 30. More is a mistake in the file name.
 MAX_FILE_BYTES = 1_000_000
@@ -39,15 +39,9 @@ class Contents:
 
 def read_bytes(path: Path) -> bytes:
     """The file's bytes. Raises UserError when it cannot be read, is empty, or is too big to be a certificate."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {reason(error)}.") from None
+    data = read_file(path, MAX_FILE_BYTES, "certificate, key or PFX")
     if not data:
         raise UserError(f"{path} is empty.")
-    if len(data) > MAX_FILE_BYTES:
-        raise UserError(f"{path} is larger than {MAX_FILE_BYTES // 1000} kB: that is no certificate, key or PFX.")
     return data
 
 
@@ -95,7 +89,7 @@ def load_pair(certificate_path: Path, key_path: Path) -> Credential:
     if keys.encrypted_keys:
         raise UserError(
             f"The private key in {key_path} is encrypted, which boards and this tool do not read.",
-            f"Decrypt it: openssl pkey -in {key_path} -out NAME.key; or use a PFX.",
+            f"Decrypt it: openssl pkey -in {shell_word(key_path)} -out NAME.key; or use a PFX.",
         )
     if not keys.keys:
         raise UserError(f"{key_path} holds no private key but {summary(keys)}.")
@@ -132,7 +126,7 @@ def usable_key(key: PrivateKeyTypes, where: str) -> PrivateKey:
 def parse_file(path: Path) -> Contents:
     data = read_bytes(path)
     if is_pfx(data):
-        raise UserError(f"{path} is a PFX.", f"Convert it first: azureiot pfx convert {path}")
+        raise UserError(f"{path} is a PFX.", f"Convert it first: azureiot pfx convert {shell_word(path)}")
     return parse(data, path)
 
 

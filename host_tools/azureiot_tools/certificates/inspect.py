@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,10 @@ _USAGES = {
 }
 
 
-def read_contents(path: Path, password: str) -> formats.Contents:
-    """What one PEM, DER or PFX file holds; password is for PFX. Raises UserError when the file is none of them."""
+def read_contents(path: Path, password: Callable[[], str]) -> formats.Contents:
+    """What one PEM, DER or PFX file holds; password is asked for a PFX. Raises UserError when it is none of them."""
     data = formats.read_bytes(path)
-    return pfx.read_contents(path, password) if formats.is_pfx(data) else formats.parse(data, path)
+    return pfx.contents_of(data, path, password()) if formats.is_pfx(data) else formats.parse(data, path)
 
 
 def describe(certificate: x509.Certificate, now: datetime | None = None) -> dict[str, Any]:
@@ -86,8 +86,15 @@ def line(label: str, value: str) -> str:
 def validity(description: dict[str, Any]) -> str:
     """The dates in words, and whether they are in order."""
     begin, end = (description[key][:16].replace("T", " ") for key in ("not_before", "not_after"))
-    left = f"{description['days_left']} days left" if description["status"] == "valid" else description["status"]
-    return f"{begin} to {end} UTC ({left})"
+    return f"{begin} to {end} UTC ({remaining(description)})"
+
+
+def remaining(description: dict[str, Any]) -> str:
+    """How long a certificate lasts, or why it is of no use now: "1 day left", "expired"."""
+    if description["status"] != "valid":
+        return description["status"]
+    days: int = description["days_left"]
+    return f"{days} {'day' if days == 1 else 'days'} left" if days else "less than a day left"
 
 
 def chain(certificate: x509.Certificate, others: Iterable[x509.Certificate]) -> dict[str, Any]:
@@ -169,7 +176,7 @@ def survey_text(found: list[dict[str, Any]]) -> str:
 
 
 def _file_lines(file: dict[str, Any]) -> list[str]:
-    result = [f"{file['file']}: {file['format']}, {file['holds']}"]
+    result = [f"{printable(file['file'])}: {file['format']}, {file['holds']}"]
     if file["friendly_name"]:
         result.append("  " + line("name", file["friendly_name"]))
     for number, certificate in enumerate(file["certificates"], 1):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
-from azureiot_tools.console import read_password
+from azureiot_tools.console import read_password, shell_word
 
 PASSWORD_VARIABLE = "AZUREIOT_PFX_PASSWORD"
 
@@ -20,9 +21,18 @@ def add_certs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--certs",
         metavar="DIR",
-        default=os.environ.get("AZUREIOT_CERTS") or "certs",
+        default=_default_certs(),
         help="directory of certificates and keys (default: $AZUREIOT_CERTS or certs)",
     )
+
+
+def certs_option(directory: Path) -> str:
+    """What a further command needs to find `directory` too: " --certs DIR", or "" where that is the default."""
+    return "" if directory == Path(_default_certs()) else f" --certs {shell_word(directory)}"
+
+
+def _default_certs() -> str:
+    return os.environ.get("AZUREIOT_CERTS") or "certs"
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
 
 from azureiot_tools.certificates import formats
 from azureiot_tools.certificates.credential import Credential, is_self_signed, issuers_of, quoted
-from azureiot_tools.console import UserError
+from azureiot_tools.console import UserError, shell_word
 
 # PBKDF2 rounds: what OWASP asks for with HMAC-SHA-256; about a fifth of a second.
 KDF_ROUNDS = 600_000
@@ -52,12 +53,21 @@ def serialize(credential: Credential, password: str, friendly_name: str) -> byte
     )
 
 
-def read(path: Path, password: str) -> Pfx:
+def read(path: Path, password: Callable[[], str]) -> Pfx:
     """Open a PFX, also one with the RC2 and 3DES of older Windows and Java, and put its certificates in order.
+
+    password: asked when the file has proved to be a PFX.
 
     Raises UserError when it is no PFX, the password is wrong, there is no key or no certificate, or they do not fit.
     """
-    contents = read_contents(path, password)
+    data = formats.read_bytes(path)
+    if not formats.is_pfx(data):
+        found = formats.parse(data, path)
+        raise UserError(
+            f"{path} is not a PFX: it is {found.format} with {formats.summary(found)}.",
+            f"See what is in it: azureiot cert show {shell_word(path)}",
+        )
+    contents = contents_of(data, path, password())
     if not contents.certificates:
         raise UserError(
             f"{path} holds {formats.summary(contents)} and no certificate.",
@@ -76,23 +86,16 @@ def read(path: Path, password: str) -> Pfx:
     return Pfx(credential, root, tuple(other for other in contents.certificates if other not in known))
 
 
-def load_pfx(path: Path, password: str) -> Credential:
+def load_pfx(path: Path, password: Callable[[], str]) -> Credential:
     """The credential in a PFX. Raises UserError as `read` does."""
     return read(path, password).credential
 
 
-def read_contents(path: Path, password: str) -> formats.Contents:
-    """Everything in a PFX as it stands, the key's certificate first if the file names one.
+def contents_of(data: bytes, path: Path, password: str) -> formats.Contents:
+    """Everything in a PFX as it stands, the key's certificate first if the file names one; path is for messages only.
 
-    Raises UserError when it is no PFX or the password is wrong.
+    Raises UserError when the password is wrong or the PFX damaged.
     """
-    data = formats.read_bytes(path)
-    if not formats.is_pfx(data):
-        found = formats.parse(data, path)
-        raise UserError(
-            f"{path} is not a PFX: it is {found.format} with {formats.summary(found)}.",
-            f"See what is in it: azureiot cert show {path}",
-        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # BER in place of DER, as Java writes it, is read all the same

@@ -45,6 +45,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     flash_parser.add_argument(
         "--settings", metavar="FILE", help="settings file (default: settings.json here, if there is one)"
     )
+    flash_parser.add_argument(
+        "--sensor", type=Path, metavar="FILE", help="your own sensor, a module with read(device_id, number)"
+    )
     flash_parser.add_argument("--source", action="store_true", help="modules as .py, not compiled to .mpy")
     flash_parser.add_argument("--no-start", action="store_true", help="do not wait for the first message")
     flash_parser.add_argument(
@@ -146,7 +149,7 @@ class _Wanted:
         self._device_id: str = arguments.device
         self._only_certificates = arguments.only == "certs"
         self.chosen = settings.load(arguments)
-        extra = device_settings.board_only(arguments.settings)
+        extra = device_settings.board_only(self.chosen)
         credential = contents.load_credential(Path(arguments.certs), self._device_id)
         trusted = (
             contents.roots_from(Path(self.chosen.roots))
@@ -157,7 +160,7 @@ class _Wanted:
         if not self._only_certificates:
             self._wifi = device_settings.networks(extra.pop("wifi", ()), _new_network(arguments))
             self._settings = device_settings.build(self.chosen, self._device_id, extra)
-            self._files |= contents.application(source=arguments.source)
+            self._files |= contents.application(source=arguments.source, sensor=arguments.sensor)
 
     def __call__(self, board: Board, state: Slots) -> Mapping[str, File]:
         """The files, once it is known what the board has. A network that it knows is kept where none was given."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from azureiot_tools.certificates import options
-from azureiot_tools.console import Report, UserError, table
+from azureiot_tools.console import Report, UserError, shell_word, table
 
 LEVELS = ("root", "intermediate")
 
@@ -50,18 +50,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def create(arguments: argparse.Namespace) -> Report:
     """Make the root and the intermediate, four files, together or not at all."""
-    from azureiot_tools.certificates import authority, inspect, store
+    from azureiot_tools.certificates import authority, inspect, store, writer
 
     place = store.Store(Path(arguments.certs))
     if not arguments.force:
-        store.refuse_existing(
+        writer.refuse_existing(
             (place.certificate_path(level).with_suffix(suffix) for level in LEVELS for suffix in (".crt", ".key")),
             "Keep it, or replace it with --force: devices with its certificates will then need new ones.",
         )
     settings = {"key_type": arguments.key_type, "days": arguments.days}
     root = authority.create_root(f"{arguments.name} root", **settings)
     intermediate = authority.create_intermediate(root, f"{arguments.name} intermediate", **settings)
-    store.write(
+    writer.write(
         [*place.authority_files("root", root), *place.authority_files("intermediate", intermediate)],
         force=arguments.force,
     )
@@ -76,26 +76,26 @@ def create(arguments: argparse.Namespace) -> Report:
         data,
         text,
         f"upload {place.certificate_path('root')} to DPS, generate a verification code there, "
-        "then: azureiot ca prove CODE",
+        f"then: azureiot ca prove CODE{options.certs_option(place.directory)}",
     )
 
 
 def prove(arguments: argparse.Namespace) -> Report:
     """Make the verification certificate for DPS's code."""
-    from azureiot_tools.certificates import authority, credential, inspect, store
+    from azureiot_tools.certificates import authority, credential, inspect, store, writer
 
     place = store.Store(Path(arguments.certs))
-    code = arguments.code.strip()
-    authority.check_verification_code(code)
+    code = authority.verification_code(arguments.code)
     issuer = place.authority(arguments.by)
     certificate = authority.issue_verification(issuer, code)
     path = Path(arguments.out) if arguments.out else place.directory / "ca" / f"verification-{code[:8]}.crt"
-    store.write([store.NewFile(path, credential.to_pem([certificate]))], force=arguments.force)
+    writer.write([writer.NewFile(path, credential.to_pem([certificate]))], force=arguments.force)
     data = {"file": str(path), **inspect.describe(certificate)}
     return Report(
         data,
         f"Made {path}: common name {code}, signed by {credential.quoted(issuer.certificate)}",
-        f"upload {path} to DPS to verify the authority (in the emulator: azureiot service cert verify NAME {path})",
+        f"upload {path} to DPS to verify the authority "
+        f"(in the emulator: azureiot service cert verify NAME {shell_word(path)})",
     )
 
 
@@ -104,7 +104,7 @@ def list_(arguments: argparse.Namespace) -> Report:
     from azureiot_tools.certificates import inspect, store
 
     place = store.Store(Path(arguments.certs))
-    found = {level: inspect.describe(place.authority(level).certificate) for level in LEVELS}
+    found = {level: inspect.describe(place.authority_certificate(level)) for level in LEVELS}
     rows = [
         [level, entry["subject"], entry["key_type"], inspect.validity(entry), entry["sha256"]]
         for level, entry in found.items()
@@ -117,12 +117,13 @@ def export(arguments: argparse.Namespace) -> Report:
     """Print a certificate of the authority, or write it to a file."""
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from azureiot_tools.certificates import store
+    from azureiot_tools.certificates import store, writer
 
-    certificate = store.Store(Path(arguments.certs)).authority(arguments.level).certificate
+    certificate = store.Store(Path(arguments.certs)).authority_certificate(arguments.level)
     if arguments.out:
         form = Encoding.DER if arguments.der else Encoding.PEM
-        done = store.write([store.NewFile(Path(arguments.out), certificate.public_bytes(form))], force=arguments.force)
+        file = writer.NewFile(Path(arguments.out), certificate.public_bytes(form))
+        done = writer.write([file], force=arguments.force)
         return Report(
             {"file": arguments.out, "changed": bool(done.written)},
             f"{'Wrote' if done.written else 'Unchanged:'} {arguments.out}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from azureiot_tools.certificates import options
@@ -28,12 +29,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def show(arguments: argparse.Namespace) -> Report:
     """Show every file; a password is asked for only if one of them is a PFX."""
-    from azureiot_tools.certificates import formats, inspect
+    from azureiot_tools.certificates import inspect
 
-    contents = []
-    for path in map(Path, arguments.files):
-        is_pfx = formats.is_pfx(formats.read_bytes(path))
-        password = options.pfx_password(arguments, str(path)) if is_pfx else ""
-        contents.append((path, inspect.read_contents(path, password)))
-    found = inspect.survey(contents)
+    found = inspect.survey(
+        [
+            (path, inspect.read_contents(path, partial(options.pfx_password, arguments, str(path))))
+            for path in map(Path, arguments.files)
+        ]
+    )
     return Report(found, inspect.survey_text(found))

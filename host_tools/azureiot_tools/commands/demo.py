@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from azureiot_tools.console import UserError
+from azureiot_tools.console import UserError, printable
 
 DEVICE = "mydevice001"
 CA = "demo-ca"
@@ -48,7 +49,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     took_s = time.monotonic() - started
     print(f"\nDone in {took_s:.1f} s: a certificate became a device that DPS assigned and IoT Hub hears.")
     if arguments.keep:
-        print(f"Everything it made is in {arguments.keep}.")
+        print(f"Everything it made is in {printable(arguments.keep)}.")
     print("next: the same settings with your own DPS: README.md, With real Azure")
 
 
@@ -164,7 +165,7 @@ class Demo:
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "azureiot_tools.cli", *arguments],
+            [sys.executable, "-m", "azureiot_tools", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -210,7 +211,7 @@ def _code_in(printed: str) -> str:
 
 
 def _prompt(*arguments: str, note: str = "") -> None:
-    print("$ azureiot " + " ".join(arguments) + note, flush=True)
+    print(f"$ azureiot {shlex.join(arguments)}{note}", flush=True)
 
 
 def _line_of(process: subprocess.Popen[str]) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from azureiot_tools.certificates import options
-from azureiot_tools.console import Report, UserError, table
+from azureiot_tools.console import Report, UserError, shell_word, table
 
 if TYPE_CHECKING:
     from azureiot_tools.certificates.credential import Credential
-    from azureiot_tools.certificates.store import NewFile, Store
+    from azureiot_tools.certificates.store import Store
+    from azureiot_tools.certificates.writer import NewFile
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,7 +53,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def create(arguments: argparse.Namespace) -> Report:
     """Make the files of every device, all of them or none."""
-    from azureiot_tools.certificates import authority, store
+    from azureiot_tools.certificates import authority, store, writer
 
     place = store.Store(Path(arguments.certs))
     known = {device_id.lower(): device_id for device_id, _ in place.devices()}
@@ -67,7 +68,7 @@ def create(arguments: argparse.Namespace) -> Report:
     if duplicate := next((one for one in arguments.ids if arguments.ids.count(one) > 1), None):
         raise UserError(f'The device id "{duplicate}" is given twice.')
     if not arguments.force:
-        store.refuse_existing(
+        writer.refuse_existing(
             (
                 place.device_path(device_id).with_suffix(suffix)
                 for device_id in arguments.ids
@@ -85,14 +86,14 @@ def create(arguments: argparse.Namespace) -> Report:
         device = authority.issue_device(issuer, device_id, key_type=arguments.key_type, days=arguments.days)
         made.append((device_id, device))
         files += _files(place, device_id, device, password)
-    store.write(files, force=arguments.force)
-    first = place.device_path(arguments.ids[0]).with_suffix(".pfx")
+    writer.write(files, force=arguments.force)
+    first = shell_word(place.device_path(arguments.ids[0]).with_suffix(".pfx"))
     return _report(place, made, f"azureiot pfx convert {first} (files for a board) or azureiot provision --pfx {first}")
 
 
 def renew(arguments: argparse.Namespace) -> Report:
     """Make a new key and certificate for a device, and keep the old ones beside them."""
-    from azureiot_tools.certificates import authority, inspect, store
+    from azureiot_tools.certificates import authority, inspect, store, writer
 
     place = store.Store(Path(arguments.certs))
     authority.check_device_id(arguments.id)
@@ -100,16 +101,16 @@ def renew(arguments: argparse.Namespace) -> Report:
     if current is None:
         raise UserError(
             f'There is no device "{arguments.id}" in {place.directory}.',
-            f"Make it: azureiot device create {arguments.id}",
+            f"Make it: azureiot device create {arguments.id}{options.certs_option(place.directory)}",
         )
     issuer = place.authority("intermediate")
     password = options.pfx_password(arguments, "the new PFX", confirm=True)
     device = authority.issue_device(
         issuer, arguments.id, days=arguments.days, key_type=arguments.key_type or inspect.key_type(current)
     )
-    store.write([*place.old_files(arguments.id), *_files(place, arguments.id, device, password)], force=True)
+    writer.write(_files(place, arguments.id, device, password, renewed=True), force=True)
     path = place.device_path(arguments.id)
-    bundle = path.with_suffix(".pfx")
+    bundle = shell_word(path.with_suffix(".pfx"))
     board = f"azureiot pfx convert {bundle} --force (its DER files are still the old ones), then "
     # DPS wrote the old thumbprint into the hub, which refuses the new one until then (docs/protocol.md §2.5).
     return _report(
@@ -128,7 +129,11 @@ def list_(arguments: argparse.Namespace) -> Report:
     found = [(device_id, inspect.describe(certificate)) for device_id, certificate in place.devices()]
     data = [{"device_id": device_id, "file": str(place.device_path(device_id)), **entry} for device_id, entry in found]
     if not found:
-        return Report(data, f"No devices in {place.directory}.", "azureiot device create ID")
+        return Report(
+            data,
+            f"No devices in {place.directory}.",
+            f"azureiot device create ID{options.certs_option(place.directory)}",
+        )
     rows = [
         [device_id, entry["key_type"], entry["status"], str(entry["days_left"]), entry["sha1"]]
         for device_id, entry in found
@@ -136,10 +141,10 @@ def list_(arguments: argparse.Namespace) -> Report:
     return Report(data, table(["DEVICE", "KEY", "STATUS", "DAYS LEFT", "SHA-1"], rows))
 
 
-def _files(place: Store, device_id: str, device: Credential, password: str) -> list[NewFile]:
+def _files(place: Store, device_id: str, device: Credential, password: str, *, renewed: bool = False) -> list[NewFile]:
     from azureiot_tools.certificates import pfx
 
-    return place.device_files(device_id, device, pfx.serialize(device, password, device_id))
+    return place.device_files(device_id, device, pfx.serialize(device, password, device_id), renewed=renewed)
 
 
 def _report(place: Store, made: list[tuple[str, Credential]], following: str) -> Report:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from azureiot_tools.commands.service import add_common, client_of
+from azureiot_tools.commands.service_api import add_common, client_of
 from azureiot_tools.console import UserError, emit, printable
+from azureiot_tools.service_answers import TELEMETRY, fits
 
 STAMP = "iothub-"  # how the names begin of most that the hub itself adds (docs/protocol.md §3.5)
 
@@ -42,8 +43,10 @@ def run(arguments: argparse.Namespace) -> None:
     with closing(events):
         for event in events:
             if event["kind"] == "lost":
-                emit(as_json, {"lost": event["detail"]["count"]}, f"({event['text']})")
+                emit(as_json, {"lost": event["detail"].get("count")}, f"({printable(event['text'])})")
                 continue
+            if not fits(event["detail"], TELEMETRY):
+                raise client.stranger()
             emit(as_json, event["detail"], "\n".join(message_lines(event["detail"])))
             seen += 1
             if seen == arguments.count:
@@ -57,7 +60,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def message_lines(message: dict[str, Any]) -> Iterator[str]:
     """One message (`azure_json.telemetry_body`) for a person: what a device sent is escaped."""
-    time = message["enqueuedTimeUtc"][:23].replace("T", " ")
+    time = printable(message["enqueuedTimeUtc"][:23].replace("T", " "))
     yield f"{time}  {printable(message['deviceId'])}  {_payload(message)}"
     system: dict[str, str] = message["system"]
     for title, shown in (
@@ -73,14 +76,21 @@ def _stamps(system: dict[str, str]) -> Iterator[str]:
     """The hub's own properties without their common prefix; of the authentication method its type says enough."""
     for name, value in system.items():
         if name == f"{STAMP}connection-auth-method":
-            yield f"connection-auth-method={json.loads(value).get('type')}"
+            yield f"connection-auth-method={_authentication(value)}"
         elif not name.startswith("$."):
             yield _pair(name.removeprefix(STAMP), value)
 
 
+def _authentication(method: str) -> str:
+    try:
+        return printable(str(json.loads(method)["type"]))
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return printable(method)
+
+
 def _payload(message: dict[str, Any]) -> str:
     if message["payloadEncoding"] == "base64":
-        return f"(base64) {message['payload']}"
+        return f"(base64) {printable(message['payload'])}"
     return printable(message["payload"])
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azureiot_tools.certificates import options
-from azureiot_tools.console import Report, UserError
+from azureiot_tools.console import Report, UserError, printable, shell_word
 
 if TYPE_CHECKING:
     from azureiot_tools.certificates.credential import Credential
-    from azureiot_tools.certificates.store import NewFile
+    from azureiot_tools.certificates.writer import NewFile
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,17 +38,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def convert(arguments: argparse.Namespace) -> Report:
     """Open the PFX, say what is in it, and write four files or none."""
-    from azureiot_tools.certificates import formats, inspect, pfx, store
+    from azureiot_tools.certificates import inspect, pfx, writer
 
     source = Path(arguments.file)
     name = source.stem if arguments.name is None else arguments.name
-    if name in ("", ".", "..") or Path(name).name != name:
+    if name in ("", ".", "..") or Path(name).name != name or not name.isprintable():
         raise UserError(f"{name!r} cannot be the name of a file.", "Give the directory with --out and a plain --name.")
-    if not formats.is_pfx(formats.read_bytes(source)):
-        pfx.read_contents(source, "")  # says what it is, before anybody is asked for a password
-    found = pfx.read(source, options.pfx_password(arguments, str(source)))
+    found = pfx.read(source, partial(options.pfx_password, arguments, str(source)))
     directory = source.parent if arguments.out is None else Path(arguments.out)
-    done = store.write(_files(directory, name, found.credential), force=arguments.force)
+    done = writer.write(_files(directory, name, found.credential), force=arguments.force)
 
     device = found.credential
     entry = inspect.describe(device.certificate)
@@ -59,7 +58,7 @@ def convert(arguments: argparse.Namespace) -> Report:
         chain += ": right only if that is the certificate uploaded to DPS (else 401002, docs/protocol.md §2.1)"
     strangers = [other.subject.rfc4514_string() for other in found.strangers]
     text = [
-        f"{source} holds",
+        f"{printable(str(source))} holds",
         *("  " + line for line in inspect.lines(entry)),
         "  " + inspect.line("chain", chain),
         "  " + inspect.line("private key", "yes, and it fits"),
@@ -77,13 +76,13 @@ def convert(arguments: argparse.Namespace) -> Report:
         "written": [str(path) for path in done.written],
         "unchanged": [str(path) for path in done.unchanged],
     }
-    pair = f"--cert {directory / name}.crt --key {directory / name}.key"
-    return Report(data, "\n".join(text), f"azureiot provision {pair}")
+    certificate, key = (shell_word(directory / f"{name}{suffix}") for suffix in (".crt", ".key"))
+    return Report(data, "\n".join(text), f"azureiot provision --cert {certificate} --key {key}")
 
 
 def _files(directory: Path, name: str, device: Credential) -> list[NewFile]:
     from azureiot_tools.certificates.credential import key_to_pem, to_der, to_pem
-    from azureiot_tools.certificates.store import NewFile
+    from azureiot_tools.certificates.writer import NewFile
 
     certificates, key = to_der(device)
     return [

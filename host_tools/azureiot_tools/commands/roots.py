@@ -33,7 +33,7 @@ def show(arguments: argparse.Namespace) -> Report:
                 ("clouds", root.clouds),
                 ("SHA-1", entry["sha1"]),
                 ("SHA-256", entry["sha256"]),
-                ("expires", f"{entry['not_after'][:10]} ({entry['days_left']} days left)"),
+                ("expires", f"{entry['not_after'][:10]} ({inspect.remaining(entry)})"),
                 ("file", str(root.path)),
             )
         )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
-from azureiot_tools.console import Report, UserError, table
+from azureiot_tools.commands import service_hub
+from azureiot_tools.commands.service_api import client_of, leaf
+from azureiot_tools.console import Report, UserError, printable, shell_word, table
 from azureiot_tools.emulator.ids import same_id
-from azureiot_tools.service import DEFAULT_URL, ServiceClient
-
-LARGEST_FILE_BYTES = 1024 * 1024
+from azureiot_tools.settings import number
 
 
 def add(commands: Any) -> None:
@@ -21,66 +20,46 @@ def add(commands: Any) -> None:
     _add_cert(parts)
     _add_enroll(parts)
 
-    registrations = _leaf(parts, "registrations", "devices that DPS has assigned", _registrations)
+    registrations = leaf(parts, "registrations", "devices that DPS has assigned", _registrations)
     registrations.add_argument("--group", metavar="ID", help="only those of this enrollment group")
 
-    devices = _leaf(parts, "devices", "devices that the hubs know; enable, disable, delete one", _devices)
+    devices = leaf(parts, "devices", "devices that the hubs know; enable, disable, delete one", _devices)
     actions = devices.add_subparsers(title="actions", metavar="ACTION")
     for action, help_ in (("enable", "let a device connect"), ("disable", "block a device"), ("delete", "forget one")):
-        change = _leaf(actions, action, help_, _change_device)
+        change = leaf(actions, action, help_, _change_device)
         change.add_argument("id", metavar="ID")
         change.set_defaults(action=action)
 
-    events = _leaf(parts, "events", "what happened lately, every refusal with its reason", _events)
+    service_hub.add(parts)
+
+    events = leaf(parts, "events", "what happened lately, every refusal with its reason", _events)
     events.add_argument("--device", metavar="ID", help="only of this device")
-    events.add_argument("--limit", metavar="N", type=int, default=100, help="at most this many, the newest (100)")
-
-
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """--url and --json, as every command has them that talks to the service API."""
-    # Suppressed defaults: a subparser's default would overwrite what the parser above it was given.
-    parser.add_argument(
-        "--url",
-        metavar="URL",
-        default=argparse.SUPPRESS,
-        help=f"the emulator's service API (environment AZUREIOT_SERVICE_URL; {DEFAULT_URL})",
+    events.add_argument(
+        "--limit", metavar="N", type=number(1, 1_000_000, int), default=100, help="at most this many, the newest (100)"
     )
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-
-
-def client_of(arguments: argparse.Namespace) -> ServiceClient:
-    """The client for --url, the environment or the default, in this order."""
-    return ServiceClient(getattr(arguments, "url", None) or os.environ.get("AZUREIOT_SERVICE_URL") or DEFAULT_URL)
-
-
-def _leaf(parent: Any, name: str, help_: str, run: Any) -> argparse.ArgumentParser:
-    parser = parent.add_parser(name, help=help_, description=help_[0].upper() + help_[1:] + ".")
-    add_common(parser)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def _add_cert(parts: Any) -> None:
     cert = parts.add_parser("cert", help="CA certificates: upload, prove possession, list, delete")
     actions = cert.add_subparsers(title="actions", metavar="ACTION", required=True)
-    upload = _leaf(actions, "upload", "upload a CA certificate (PEM or DER)", _upload)
+    upload = leaf(actions, "upload", "upload a CA certificate (PEM or DER)", _upload)
     upload.add_argument("file", metavar="FILE")
     upload.add_argument("--name", help="its name in DPS (the file's name)")
     upload.add_argument("--verified", action="store_true", help="declare it verified, without proof of possession")
-    code = _leaf(actions, "code", "ask for a verification code", _code)
+    code = leaf(actions, "code", "ask for a verification code", _code)
     code.add_argument("name", metavar="NAME")
-    verify = _leaf(actions, "verify", "prove possession with the verification certificate", _verify)
+    verify = leaf(actions, "verify", "prove possession with the verification certificate", _verify)
     verify.add_argument("name", metavar="NAME")
     verify.add_argument("file", metavar="FILE")
-    _leaf(actions, "list", "the uploaded CA certificates", _list_certificates)
-    delete = _leaf(actions, "delete", "delete a CA certificate", _delete_certificate)
+    leaf(actions, "list", "the uploaded CA certificates", _list_certificates)
+    delete = leaf(actions, "delete", "delete a CA certificate", _delete_certificate)
     delete.add_argument("name", metavar="NAME")
 
 
 def _add_enroll(parts: Any) -> None:
     enroll = parts.add_parser("enroll", help="enrollment groups and individual enrollments")
     actions = enroll.add_subparsers(title="actions", metavar="ACTION", required=True)
-    group = _leaf(actions, "group", "admit every device whose chain leads to a verified CA", _enroll_group)
+    group = leaf(actions, "group", "admit every device whose chain leads to a verified CA", _enroll_group)
     group.add_argument("id", metavar="ID")
     group.add_argument(
         "--ca",
@@ -90,13 +69,13 @@ def _add_enroll(parts: Any) -> None:
         help="an uploaded, verified CA; a second one for the rollover",
     )
     group.add_argument("--disabled", action="store_true", help="refuse them instead")
-    device = _leaf(actions, "device", "admit one device by its leaf certificate", _enroll_device)
+    device = leaf(actions, "device", "admit one device by its leaf certificate", _enroll_device)
     device.add_argument("id", metavar="REGISTRATION_ID")
     device.add_argument("--cert", metavar="FILE", required=True, help="its certificate (PEM or DER; the first counts)")
     device.add_argument("--device-id", metavar="ID", help="its name at the hub (the registration id)")
     device.add_argument("--disabled", action="store_true", help="refuse it instead")
-    _leaf(actions, "list", "all enrollments", _list_enrollments)
-    delete = _leaf(actions, "delete", "delete an enrollment", _delete_enrollment)
+    leaf(actions, "list", "all enrollments", _list_enrollments)
+    delete = leaf(actions, "delete", "delete an enrollment", _delete_enrollment)
     delete.add_argument("id", metavar="ID")
     kind = delete.add_mutually_exclusive_group()
     kind.add_argument("--group", dest="kind", action="store_const", const="group", help="the group of that id")
@@ -105,13 +84,15 @@ def _add_enroll(parts: Any) -> None:
 
 def _upload(arguments: argparse.Namespace) -> Report:
     name = arguments.name or Path(arguments.file).stem
+    if name.startswith("-"):
+        raise UserError(f"The name '{name}' would be taken for an option.", "Give another with --name.")
     answer = client_of(arguments).upload_certificate(name, _certificate_in(arguments.file), verified=arguments.verified)
     properties = answer["properties"]
     text = (
         f"Uploaded {arguments.file} as '{name}': {properties['subject']}, SHA-1 {properties['thumbprint']}, "
         f"{_verified(answer)}."
     )
-    then = _enroll_hint(name) if properties["isVerified"] else f"azureiot service cert code {name}"
+    then = _enroll_hint(name) if properties["isVerified"] else f"azureiot service cert code {shell_word(name)}"
     return Report(answer, text, then)
 
 
@@ -174,11 +155,12 @@ def _enroll_device(arguments: argparse.Namespace) -> Report:
         arguments.id, _certificate_in(arguments.cert), device_id=arguments.device_id, enabled=not arguments.disabled
     )
     what = "refused" if arguments.disabled else "admitted"
+    certificate = shell_word(Path(arguments.cert))
     thumbprint = answer["attestation"]["x509"]["clientCertificates"]["primary"]["info"]["sha256Thumbprint"]
     return Report(
         answer,
         f"'{arguments.id}' is {what} with the certificate of SHA-256 {thumbprint}.",
-        f"azureiot provision --registration-id {arguments.id} --cert {arguments.cert} --key FILE",
+        f"azureiot provision --registration-id {shell_word(arguments.id)} --cert {certificate} --key FILE",
     )
 
 
@@ -273,15 +255,17 @@ def _change_device(arguments: argparse.Namespace) -> Report:
 
 
 def _events(arguments: argparse.Namespace) -> Report:
-    events = client_of(arguments).events(arguments.device, limit=max(arguments.limit, 0))
+    events = client_of(arguments).events(arguments.device, limit=arguments.limit)
     lines = [event_line(event) for event in events]
     return Report(events, "\n".join(lines) or "Nothing has happened yet.")
 
 
 def event_line(event: dict[str, Any]) -> str:
-    """An event of the service API as a line of text. The emulator has escaped what a device had put into it."""
+    """An event of the service API as a line of text."""
     section = f" ({event['section']})" if event["section"] else ""
-    return f"{_seconds(event['timeUtc'])}  {event['kind']:<12}  {event['deviceId'] or '-'}  {event['text']}{section}"
+    return printable(
+        f"{_seconds(event['timeUtc'])}  {event['kind']:<12}  {event['deviceId'] or '-'}  {event['text']}{section}"
+    )
 
 
 def _listing(data: Any, headings: list[str], rows: list[list[str]], nothing: str, then: str) -> Report:
@@ -308,7 +292,7 @@ def _verified(certificate: dict[str, Any]) -> str:
 
 
 def _enroll_hint(name: str) -> str:
-    return f"azureiot service enroll group my-devices --ca {name}"
+    return f"azureiot service enroll group my-devices --ca {shell_word(name)}"
 
 
 def _group_basis(group: dict[str, Any]) -> str:

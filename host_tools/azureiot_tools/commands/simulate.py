@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from azureiot_tools.console import emit
+from azureiot_tools.console import emit, printable
 
 
 def add(commands: Any) -> None:
@@ -40,8 +40,8 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 def _line(event: dict[str, Any]) -> str:
     if event["event"] == "assigned":
-        return f"assigned to {event['hub']} as {event['device_id']} ({event['ms']} ms)"
+        return f"assigned to {printable(event['hub'])} as {printable(event['device_id'])} ({event['ms']} ms)"
     if event["event"] == "connected":
-        return f"connected to {event['hub']} ({event['ms']} ms)"
+        return f"connected to {printable(event['hub'])} ({event['ms']} ms)"
     properties = " ".join(f"{name}={value}" for name, value in event["properties"].items())
     return f"sent {json.dumps(event['payload'])} {properties} (acknowledged, {event['ms']} ms)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from azureiot_tools import settings
 from azureiot_tools.console import UserError
 from azureiot_tools.simulator import program, unix_port
 from azureiot_tools.simulator.readings import reading
+
+LONGEST_NAME = 253  # of a host; ids are shorter (docs/protocol.md §1.2)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,22 +56,21 @@ def run(arguments: argparse.Namespace, report: Callable[[dict[str, Any]], None],
             program.run(config, timed, reading)
     except AzureIoTError as error:
         refused = isinstance(error.code, int) or str(error.code).startswith("connack")
-        local = config["hub"] or config["provisioning_host"]
-        why = " The emulator says why: azureiot service events" if refused and local == "localhost" else ""
+        is_azure = ".azure-devices" in (config["hub"] or config["provisioning_host"])
+        why = " The emulator says why: azureiot service events" if refused and not is_azure else ""
         raise UserError(f"{error}{why}") from None
 
 
 def _config(chosen: settings.Settings, arguments: argparse.Namespace, count: int) -> dict[str, Any]:
     certificate, key, registration_id = _credential(chosen, arguments)
+    for text in (chosen.id_scope, registration_id, chosen.provisioning_host, chosen.hub, chosen.device_id):
+        if text and not (text.isprintable() and len(text) <= LONGEST_NAME):
+            raise UserError(f"{text[:80]!r} can be neither a host nor an id.", "Check what was given.")
     if not chosen.hub and not chosen.id_scope:
         raise UserError(
             "The id scope is missing.",
             "Give it with --id-scope, in DPS_IDSCOPE or in settings.json "
             "(the portal shows it on the DPS overview page, an emulator when it starts).",
-        )
-    if chosen.roots and not Path(chosen.roots).exists():
-        raise UserError(
-            f"The roots {chosen.roots} do not exist.", "An emulator prints the path of its CA when it starts."
         )
     direct = chosen.hub and count
     return {
@@ -78,7 +80,7 @@ def _config(chosen: settings.Settings, arguments: argparse.Namespace, count: int
         "device_id": (chosen.device_id or registration_id) if direct else None,
         "provisioning_host": chosen.provisioning_host,
         "port": chosen.port,
-        "roots": chosen.roots,
+        "roots": _roots(chosen.roots),
         "certificate": certificate,
         "key": key,
         "timeout_s": arguments.timeout,
@@ -87,7 +89,22 @@ def _config(chosen: settings.Settings, arguments: argparse.Namespace, count: int
     }
 
 
-def _credential(chosen: settings.Settings, arguments: argparse.Namespace) -> tuple[bytes | str, bytes | str, str]:
+def _roots(name: str | None) -> bytes | str | None:
+    """The roots to trust: a directory by its name, of a file its certificates. Raises UserError when it has none."""
+    from azureiot_tools.certificates import formats
+    from azureiot_tools.certificates.credential import to_pem
+
+    if name is None or Path(name).is_dir():
+        return name
+    if not Path(name).exists():
+        raise UserError(f"The roots {name} do not exist.", "An emulator prints the path of its CA when it starts.")
+    found = formats.parse_file(Path(name))
+    if not found.certificates:
+        raise UserError(f"{name} holds no certificate but {formats.summary(found)}.")
+    return to_pem(found.certificates)
+
+
+def _credential(chosen: settings.Settings, arguments: argparse.Namespace) -> tuple[bytes, bytes, str]:
     """(certificate, key, registration id), checked as far as one can before the service is asked."""
     from azureiot_tools.certificates.credential import check_for_registration, common_name, to_der
     from azureiot_tools.certificates.formats import load_pair
@@ -95,7 +112,7 @@ def _credential(chosen: settings.Settings, arguments: argparse.Namespace) -> tup
     from azureiot_tools.certificates.pfx import load_pfx
 
     if chosen.pfx:
-        credential = load_pfx(Path(chosen.pfx), pfx_password(arguments, chosen.pfx))
+        credential = load_pfx(Path(chosen.pfx), partial(pfx_password, arguments, chosen.pfx))
     elif chosen.cert and chosen.key:
         credential = load_pair(Path(chosen.cert), Path(chosen.key))
     else:
@@ -104,6 +121,4 @@ def _credential(chosen: settings.Settings, arguments: argparse.Namespace) -> tup
         )
     registration_id = chosen.registration_id or common_name(credential.certificate)
     check_for_registration(credential, registration_id)
-    if chosen.cert and chosen.key and not chosen.pfx:
-        return chosen.cert, chosen.key, registration_id
     return *to_der(credential), registration_id

@@ -59,8 +59,8 @@ def main(path):
                     "event": "failed",
                     "message": error.message,
                     "code": error.code,
-                    "hint": error.hint,
                     "tracking_id": error.tracking_id,
+                    "cause": error.cause,
                 }
             )
         )

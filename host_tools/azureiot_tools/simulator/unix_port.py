@@ -78,7 +78,7 @@ def _follow(lines: Any, report: Callable[[dict[str, Any]], None]) -> str:
             said = line.strip() or said
             continue
         if event["event"] == "failed":
-            raise AzureIoTError(event["message"], event["code"], tracking_id=event["tracking_id"])
+            raise AzureIoTError(event["message"], event["code"], tracking_id=event["tracking_id"], cause=event["cause"])
         report(event)
     return said
 
