@@ -9,7 +9,7 @@ quoted = '$(subst ','\'',$(1))'
 # These need nothing but a port; the installation on that board is replaced.
 HARDWARE_TESTS := $(addprefix tests/board/test_,install_flash.py install_shell.py log_interrupted.py)
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-board test-matrix fuzz flash lint format footprint emulator ca device pem provision simulate clean
+.PHONY: help setup demo test test-board test-matrix fuzz coverage flash lint format footprint emulator ca device pem provision simulate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ test-matrix: setup tests/matrix/node_modules ## the library on each MicroPython 
 
 fuzz: setup ## the codecs, long: the same tests with fifty times the examples, about a quarter of an hour
 	AZUREIOT_FUZZ=1 .venv/bin/pytest --timeout 3600 tests/wire tests/peers/test_paho_packets.py tests/emulator/test_mqtt_packets.py tests/emulator/test_mqtt_hostile_clients.py
+
+coverage: setup ## lines and branches of host tools and library that the tests reach
+	.venv/bin/coverage run -m pytest
+	.venv/bin/coverage combine
+	.venv/bin/coverage report
 
 flash: .venv/.tools ## library, application, certificates and settings of DEVICE onto the board at PORT
 	$(AZUREIOT) board flash $(if $(PORT),--port $(call quoted,$(PORT))) --device $(call quoted,$(DEVICE))

@@ -4,6 +4,7 @@ from machine import ADC
 
 _pin = ADC(34)
 
+
 def read(device_id, number):
     volts = _pin.read_uv() / 1000000
     return {"messageId": number, "volts": volts}, {"low": "true" if volts < 3.3 else "false"}
