@@ -27,6 +27,7 @@ _LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _LONGEST_EVENT_BYTES = 4 * 1024 * 1024
 
 Json = dict[str, Any]
+_BY_KEYS = {"type": "symmetricKey"}
 
 
 class ServiceError(UserError):
@@ -109,6 +110,38 @@ class ServiceClient:
             "attestation": {"type": "x509", "x509": {"clientCertificates": certificates}},
         }
         return self._call("PUT", _path("enrollments", registration_id), answers.ENROLLMENT, body)
+
+    def create_key_group(self, id: str, *, enabled: bool = True) -> Json:
+        """Create or replace an enrollment group with symmetric keys, which `group_keys` tells; they stay."""
+        body = {"enrollmentGroupId": id, "provisioningStatus": _status(enabled), "attestation": _BY_KEYS}
+        return self._call("PUT", _path("enrollmentGroups", id), answers.GROUP, body) | {"attestation": _BY_KEYS}
+
+    def create_key_enrollment(
+        self, registration_id: str, *, device_id: str | None = None, enabled: bool = True
+    ) -> Json:
+        """The same of a device's individual enrollment; `enrollment_keys` tells the keys."""
+        body = {
+            "registrationId": registration_id,
+            "deviceId": device_id,
+            "provisioningStatus": _status(enabled),
+            "attestation": _BY_KEYS,
+        }
+        path = _path("enrollments", registration_id)
+        return self._call("PUT", path, answers.ENROLLMENT, body) | {"attestation": _BY_KEYS}
+
+    def group_keys(self, id: str) -> list[str]:
+        """The symmetric keys of an enrollment group, primary and secondary; none when it is by certificate."""
+        return self._keys(_path("enrollmentGroups", id, "attestationmechanism"))
+
+    def enrollment_keys(self, registration_id: str) -> list[str]:
+        """The same of an individual enrollment."""
+        return self._keys(_path("enrollments", registration_id, "attestationmechanism"))
+
+    def _keys(self, path: str) -> list[str]:
+        attestation = self._call("POST", path, answers.ATTESTATION)
+        if attestation["type"] != "symmetricKey":
+            return []
+        return [attestation["symmetricKey"][slot] for slot in ("primaryKey", "secondaryKey")]
 
     def enrollments(self) -> list[Json]:
         return self._call("POST", "/enrollments/query", [answers.ENROLLMENT], {"query": "SELECT * FROM enrollments"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import Any
 
-# A shape is a type, a list of one shape, a dict of names that must be there, {str: shape} for any names, or a tuple of
-# alternatives.
-Shape = type | UnionType | list[Any] | dict[Any, Any] | tuple[Any, ...]
+# A shape is a type, a text, a list of one shape, a dict of names that must be there, {str: shape} for any names, or a
+# tuple of alternatives.
+Shape = type | UnionType | str | list[Any] | dict[Any, Any] | tuple[Any, ...]
 
 _TEXT = str | None
 
@@ -16,24 +16,29 @@ CERTIFICATES: Shape = {"value": [CERTIFICATE]}
 VERIFICATION_CODE: Shape = {"properties": {"verificationCode": str}}
 
 _THUMBPRINTS = {str: {"info": {"sha256Thumbprint": str}}}
+_BY_KEYS = {"type": "symmetricKey"}
 GROUP: Shape = {
     "enrollmentGroupId": str,
     "provisioningStatus": str,
-    "attestation": {"x509": ({"caReferences": {str: str}}, {"signingCertificates": _THUMBPRINTS})},
+    "attestation": (_BY_KEYS, {"x509": ({"caReferences": {str: str}}, {"signingCertificates": _THUMBPRINTS})}),
 }
 ENROLLMENT: Shape = {
     "registrationId": str,
     "provisioningStatus": str,
-    "attestation": {"x509": {"clientCertificates": _THUMBPRINTS}},
+    "attestation": (_BY_KEYS, {"x509": {"clientCertificates": _THUMBPRINTS}}),
 }
-REGISTRATION: Shape = {
+ATTESTATION: Shape = ({**_BY_KEYS, "symmetricKey": {"primaryKey": str, "secondaryKey": str}}, {"type": "x509"})
+_REGISTRATION = {
     "registrationId": str,
     "status": str,
     "assignedHub": _TEXT,
     "deviceId": _TEXT,
-    "x509": {"enrollmentGroupId": _TEXT},
     "lastUpdatedDateTimeUtc": str,
 }
+REGISTRATION: Shape = (
+    {**_REGISTRATION, "x509": {"enrollmentGroupId": _TEXT}},
+    {**_REGISTRATION, "symmetricKey": {"enrollmentGroupId": _TEXT}},
+)
 DEVICE: Shape = {
     "deviceId": str,
     "hub": str,
@@ -76,6 +81,8 @@ def fits(value: Any, shape: Shape) -> bool:
             )
         case list():
             return isinstance(value, list) and all(fits(one, shape[0]) for one in value)
+        case str():
+            return value == shape
         case tuple():
             return any(fits(value, one) for one in shape)
         case _:

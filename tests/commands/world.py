@@ -27,6 +27,8 @@ CODE = "2FA7C3E8" * 6
 
 # What an argument is given that must be given.
 VALUES = {
+    "METHOD": "reboot",
+    "TEXT": "hello",
     "CODE": CODE,
     "ID": "d",
     "REGISTRATION_ID": "d",
@@ -45,6 +47,8 @@ VALUES_OF = {
     "pfx convert": {"FILE": "certs/d.pfx", "--out": "converted", "--password-file": "password.txt"},
     "cert show": {"FILE": "certs/d.pfx", "--password-file": "password.txt"},
     "service cert upload": {"FILE": "certs/ca/root.crt"},
+    "service enroll group": {"--ca": "root"},
+    "service enroll device": {"--cert": "certs/d.crt"},
     "board flash": {
         "--device": "d",
         "--wifi": "home",

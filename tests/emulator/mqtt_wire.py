@@ -84,6 +84,10 @@ def subscribe(*filters: str, qos: int = 1, packet_id: int = 5) -> bytes:
     return packet(0x82, struct.pack(">H", packet_id) + b"".join(text(f) + bytes((qos,)) for f in filters))
 
 
+def unsubscribe(*filters: str, packet_id: int = 9) -> bytes:
+    return packet(0xA2, struct.pack(">H", packet_id) + b"".join(map(text, filters)))
+
+
 PINGREQ = packet(0xC0)
 DISCONNECT = packet(0xE0)
 

@@ -131,7 +131,7 @@ def test_another_devices_operation_is_not_told(bench):
         operation_id = wire.request(REGISTER)[1]["operationId"]
     poll = POLL.format(rid=1, operation_id=operation_id)
     assert "/res/404/" in refused(bench, bench.certificates.other, "mydevice002", topic=poll)[0]
-    assert "/res/404/" in refused(bench, None, topic=poll)[0], "the id alone proves nothing"
+    assert "/res/401/" in refused(bench, None, topic=poll)[0], "the id alone proves nothing"
 
 
 def test_a_register_before_the_subscription_is_not_answered(bench):

@@ -4,12 +4,25 @@ import asyncio
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from azureiot_tools.emulator.dps import Dps
+from azureiot_tools.emulator.dps.mqtt import Dps
+from azureiot_tools.emulator.dps.provisioning import DpsRules, Provisioning
+from azureiot_tools.emulator.events import Events
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
 from azureiot_tools.emulator.peer import Peer
 from azureiot_tools.emulator.registry import Registry
 
-from .mqtt_wire import DISCONNECT, PINGREQ, POLL, RESPONSES, connect, dps_username, hub_username, publish, subscribe
+from .mqtt_wire import (
+    DISCONNECT,
+    PINGREQ,
+    POLL,
+    RESPONSES,
+    connect,
+    dps_username,
+    hub_username,
+    publish,
+    subscribe,
+    unsubscribe,
+)
 
 EVENTS = "devices/mydevice001/messages/events/"
 
@@ -167,16 +180,9 @@ def test_the_silence_of_a_client_that_is_not_read_from_is_not_watched(monkeypatc
         closed = asyncio.Event()
         told = []
         transport = ScriptedTransport(closed)
-        service = Dps(
-            Registry(None),
-            None,
-            None,
-            lambda: datetime.now(UTC),
-            id_scope="0ne00000000",
-            hubs=(),
-            retry_after_s=1,
-            assigning_steps=1,
-        )
+        events = Events()
+        provisioning = Provisioning(Registry(None), None, events, lambda: datetime.now(UTC), "0ne00000000", DpsRules())
+        service = Dps(provisioning, events)
         connection = Connection(lambda *_: service, lambda *said: told.append(said[2]), Limits(keep_alive_factor=0.02))
         connection.connection_made(transport)
         connection.data_received(connect("mydevice001", dps_username("mydevice001"), keep_alive_s=1))
@@ -223,3 +229,24 @@ def test_a_client_that_reads_again_in_time_is_served_on(bench):
             assert "/res/404/" in wire.receive().topic
         wire.send(PINGREQ)
         assert wire.receive().type == 13
+
+
+def test_a_kept_session_outlives_the_emulator(start, tmp_path):
+    """The Python SDK does not subscribe again: after a restart of the emulator it heard nothing more."""
+    with start(data=tmp_path) as bench:
+        bench.provision()
+        with bench.on_hub(clean=False) as wire:
+            wire.send(subscribe("$iothub/twin/res/#", "$iothub/methods/POST/#"), unsubscribe("$iothub/methods/POST/#"))
+            assert [wire.receive().type for _ in range(2)] == [9, 11]
+    with start(data=tmp_path) as bench:
+        with bench.wire(bench.certificates.device) as wire:
+            assert wire.connack("mydevice001", hub_username("mydevice001"), clean=False) == (True, 0)
+            wire.send(publish("$iothub/twin/GET/?$rid=1", qos=0))
+            assert (
+                wire.receive().topic,
+                bench.emulator.registry.session("localhost", "mydevice001").subscriptions,
+            ) == ("$iothub/twin/res/200/?$rid=1", {"$iothub/twin/res/#": 1})
+        with bench.on_hub(clean=True):
+            pass
+    with start(data=tmp_path) as bench, bench.wire(bench.certificates.device) as wire:
+        assert wire.connack("mydevice001", hub_username("mydevice001"), clean=False) == (False, 0)

@@ -147,7 +147,7 @@ def test_a_packet_beyond_all_limits_is_dropped_by_its_header(provisioned):
         ("devices/MyDevice001/messages/events/", "'mydevice001' publishes"),
         ("devices/mydevice001/messages/devicebound/", "'mydevice001' publishes"),
         ("telemetry", "'mydevice001' publishes"),
-        ("$iothub/twin/GET/?$rid=1", "not emulated yet"),
+        ("$iothub/telemetry", "'mydevice001' publishes"),
     ],
 )
 def test_a_publish_elsewhere_closes_the_connection(provisioned, topic, hint):
@@ -158,3 +158,11 @@ def test_a_publish_elsewhere_closes_the_connection(provisioned, topic, hint):
     assert f"a PUBLISH to '{topic}'" in event.text
     assert hint in event.text
     assert event.section == "docs/protocol.md §3.9"
+
+
+def test_the_hub_issues_no_certificates(provisioned):
+    with provisioned.on_hub() as wire:
+        wire.send(publish("$iothub/credentials/POST/issueCertificate/?$rid=1"))
+        assert wire.closed()
+    reason = "certificates that the hub itself issues, a preview, are not emulated"
+    assert provisioned.reason("dropped", reason) == "docs/protocol.md §6.2"

@@ -31,7 +31,7 @@ def test_another_mqtt_version_gets_connack_1(bench):
 
 def test_garbage_closes_the_connection(bench):
     with bench.wire() as wire:
-        wire.send(b"GET / HTTP/1.1\r\n\r\n")
+        wire.send(b"get / http/1.1\r\n\r\n")
         assert wire.closed()
     assert bench.reason("dropped", "flags") == "MQTT 3.1.1 §2.2.2"
 

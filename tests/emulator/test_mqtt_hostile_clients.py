@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from azureiot_tools.emulator.dps import Dps, is_username
+from azureiot_tools.emulator.dps.allocation import Allocator
+from azureiot_tools.emulator.dps.assignment import Assignments
+from azureiot_tools.emulator.dps.mqtt import Dps, is_username
+from azureiot_tools.emulator.dps.provisioning import DpsRules, Provisioning
 from azureiot_tools.emulator.events import Events
 from azureiot_tools.emulator.hub.service import Hub
 from azureiot_tools.emulator.identities import Identities
@@ -18,7 +21,10 @@ from azureiot_tools.emulator.mqtt.connection import Connection, Limits
 from azureiot_tools.emulator.peer import Peer
 from azureiot_tools.emulator.records import DeviceIdentity
 from azureiot_tools.emulator.registry import Registry
+from azureiot_tools.emulator.sas import SasRules
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
+from azureiot_tools.emulator.timers import Timers
+from azureiot_tools.emulator.twins import Twins
 
 from .mqtt_wire import (
     DISCONNECT,
@@ -99,17 +105,13 @@ async def converse(chunks):
     thumbprint = hashlib.sha256(LEAF).hexdigest().upper()
     registry.put_device(DeviceIdentity("localhost", "dev", "1", True, (thumbprint,), NOW, NOW))
     telemetry, identities = TelemetryLog(registry, events), Identities(registry, lambda: NOW)
-    dps = Dps(
-        registry,
-        identities,
-        events,
-        lambda: NOW,
-        id_scope="0ne00000000",
-        hubs=("localhost",),
-        retry_after_s=3,
-        assigning_steps=1,
+    twins = Twins(registry, events, lambda: NOW)
+    assignments = Assignments(
+        registry, identities, twins, events, lambda: NOW, Allocator(("localhost",), {}, allocate=None)
     )
-    hub = Hub("localhost", registry, identities, events, telemetry, lambda: NOW)
+    dps = Dps(Provisioning(registry, assignments, events, lambda: NOW, "0ne00000000", DpsRules()), events)
+    timers = Timers(lambda: NOW)
+    hub = Hub("localhost", registry, identities, twins, events, telemetry, timers, SasRules())
     transport = Transport()
     connection = Connection(
         lambda _, asked: dps if is_username(asked.username or "") else hub, events.publish, Limits()
@@ -125,7 +127,7 @@ async def converse(chunks):
     return open_before, events.recent(limit=1000), faults
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.lists(PACKETS, max_size=8), CONNECTS | st.binary(max_size=30), st.integers(1, 50))
 def test_nothing_a_client_sends_makes_the_emulator_fail(packets, first, chunk_bytes):
     stream = first + b"".join(packets)

@@ -13,8 +13,13 @@ from azureiot_tools.certificates.authority import create_intermediate, create_ro
 from azureiot_tools.commands import monitor, service
 from azureiot_tools.emulator import rest
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.hub.service import Hub
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.registry import Registry
+from azureiot_tools.emulator.sas import SasRules
+from azureiot_tools.emulator.telemetry_log import TelemetryLog
+from azureiot_tools.emulator.timers import Timers
+from azureiot_tools.emulator.twins import Twins
 
 from .bench import HUBS, NOW, Api, Clock, Pki, serving
 
@@ -50,7 +55,13 @@ def api(registry: Registry, request: pytest.FixtureRequest) -> Iterator[Api]:
         return {f"{name}:{port_known[0]}" for name in ("localhost", "127.0.0.1")}
 
     def make() -> web.Application:
-        return rest.build(registry, events, Identities(registry, clock), hubs=HUBS, now=clock, allowed_hosts=hosts)
+        identities, twins = Identities(registry, clock), Twins(registry, events, clock)
+        timers = Timers(clock)
+        linked = {
+            hub: Hub(hub, registry, identities, twins, events, TelemetryLog(registry, events), timers, SasRules())
+            for hub in HUBS
+        }
+        return rest.build(registry, events, identities, twins, hubs=HUBS, linked=linked, now=clock, allowed_hosts=hosts)
 
     with serving(make, getattr(request, "param", 1.0)) as (port, loop, stop):
         port_known.append(port)

@@ -17,8 +17,8 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
 from azureiot_tools.certificates.credential import Credential, key_to_pem
-from azureiot_tools.emulator import attestation
 from azureiot_tools.emulator.attestation import INVALID_CERTIFICATE, NO_MATCH, Refusal, attest
+from azureiot_tools.emulator.attestation import x509 as x509_attestation
 from azureiot_tools.emulator.certificate import Certificate
 from azureiot_tools.emulator.registry import Registry
 
@@ -190,7 +190,7 @@ def test_many_certificates_of_one_name_cost_little(registry: Registry, monkeypat
     refused = refusal(registry, der(forge(one, "d1")), *map(der, crowd))
     assert refused.message == INVALID_CERTIFICATE
     assert "too many certificates of the name" in refused.reason
-    assert checks <= attestation.MOST_SIGNATURE_CHECKS + 10  # and each at most once whether it is self-signed
+    assert checks <= x509_attestation.MOST_SIGNATURE_CHECKS + 10  # and each at most once whether it is self-signed
 
 
 def test_25_uploaded_cas_of_one_name_are_not_too_many(

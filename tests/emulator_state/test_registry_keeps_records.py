@@ -31,7 +31,20 @@ from .bench import NOW
 
 CA = CaCertificate("root", b"\x30\x00\xff", True, "C0DE", NOW, NOW + timedelta(microseconds=7))
 GROUP = EnrollmentGroup("group", ("root", "next"), (b"\x00\x01", b"\xff"), False, ("localhost",), NOW, NOW)
-ENROLLMENT = IndividualEnrollment("MyDevice", None, (b"leaf",), True, (), NOW, NOW)
+ENROLLMENT = IndividualEnrollment(
+    "MyDevice",
+    None,
+    (b"leaf",),
+    True,
+    (),
+    NOW,
+    NOW,
+    allocation="static",
+    updates_hub=False,
+    migrates_data=False,
+    initial_twin={"tags": {"site": None}},
+    keys=("cHJpbWFyeQ==", "c2Vjb25kYXJ5"),
+)
 REGISTRATION = Registration(
     "MyDevice",
     "MyDevice",
@@ -46,6 +59,7 @@ REGISTRATION = Registration(
     NOW,
     NOW,
     "etag",
+    {"payload": [1]},
 )
 DEVICE = DeviceIdentity("localhost", "MyDevice", "123", True, ("AB", "CD"), NOW, NOW)
 MESSAGE = Telemetry(0, "localhost", "MyDevice", b'{"t":1}\x00', {"alert": None, "a": ""}, {"$.ct": "text"}, NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +73,7 @@ def test_devices_are_shown(api: Api) -> None:
     assert (shown["deviceId"], shown["hub"], shown["status"]) == ("mydevice001", "localhost", "enabled")
     assert shown["authentication"] == {
         "type": "selfSigned",
+        "symmetricKey": {"primaryKey": None, "secondaryKey": None},
         "x509Thumbprint": {"primaryThumbprint": SHA256, "secondaryThumbprint": None},
     }
     assert api.request("GET", f"/devices?{VERSION}").json == [shown]
@@ -119,13 +121,62 @@ def test_a_device_on_two_hubs_needs_the_hubs_name(api: Api) -> None:
     assert [device.hub for device in api.registry.devices()] == ["localhost"]
 
 
+KEY, OTHER = (base64.b64encode(letter * 32).decode() for letter in (b"k", b"o"))
+
+
+def test_a_device_with_symmetric_keys(api: Api) -> None:
+    keys = {"primaryKey": KEY, "secondaryKey": OTHER}
+    answer = put(api, authentication={"type": "sas", "symmetricKey": keys})
+    assert (answer.status, answer.json["authentication"]) == (
+        200,
+        {
+            "type": "sas",
+            "symmetricKey": keys,
+            "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
+        },
+    )
+    assert api.request("GET", f"/devices/mydevice001?{VERSION}").json == answer.json
+    (device,) = api.registry.devices()
+    assert (device.authentication, device.keys, device.thumbprints) == ("sas", (KEY, OTHER), ())
+    back = api.request("PUT", f"/devices/mydevice001?{VERSION}", answer.json | {"status": "disabled"})
+    assert back.json["authentication"] == answer.json["authentication"]
+
+
+@pytest.mark.parametrize("authentication", [{}, {"type": "sas"}, None])
+def test_a_device_of_which_nothing_is_said_gets_keys(api: Api, authentication: Any) -> None:
+    shown = put(api, authentication=authentication).json["authentication"]
+    keys = shown["symmetricKey"].values()
+    assert shown["type"] == "sas"
+    assert [len(base64.b64decode(key)) for key in keys] == [32, 32]
+    assert put(api, authentication=authentication).json["authentication"] == shown, "and keeps them"
+
+
+def test_a_device_that_gets_a_certificate_loses_its_keys(api: Api) -> None:
+    put(api, authentication={"type": "sas"})
+    shown = put(api).json["authentication"]
+    assert (shown["type"], shown["symmetricKey"]["primaryKey"]) == ("selfSigned", None)
+    assert api.registry.devices()[0].keys == ()
+
+
+def test_a_registration_by_key(api: Api) -> None:
+    api.registry.put_registration(replace(REGISTRATION, leaf_sha1="", leaf_sha256="", payload={"a": 1}))
+    shown = api.request("GET", f"/registrations/mydevice001?{VERSION}").json
+    assert shown["symmetricKey"] == {"enrollmentGroupId": "group"}
+    assert "x509" not in shown
+    assert shown["payload"] == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         ({"status": "asleep"}, "status must be 'enabled' or 'disabled', not 'asleep'"),
         ({"deviceId": "other"}, "The body's deviceId 'other' is not the path's 'mydevice001'"),
-        ({"authentication": {"type": "sas"}}, "('selfSigned') only, not by 'sas'"),
-        ({"authentication": {}}, "'authentication.x509Thumbprint.primaryThumbprint' is missing"),
+        (
+            {"authentication": {"type": "certificateAuthority"}},
+            "or symmetric key ('sas'), not by 'certificateAuthority'",
+        ),
+        ({"authentication": {"type": "selfSigned"}}, "'authentication.x509Thumbprint.primaryThumbprint' is missing"),
+        ({"authentication": {"symmetricKey": {"primaryKey": "secret"}}}, "must be base64 of 16 to 64 bytes"),
         ({"authentication": {"x509Thumbprint": {"primaryThumbprint": "AB" * 20}}}, "SHA-256 thumbprint, 64 hex digits"),
         ({"authentication": 5}, "'authentication' must be an object"),
     ],

@@ -111,12 +111,29 @@ def test_a_leaf_cannot_carry_a_group(api: Api, pki: Pki) -> None:
         ("iotHubs", ["elsewhere"], "'elsewhere' in iotHubs is not linked; linked are: localhost, second.local"),
         ("iotHubs", [{}], "is not linked"),
         ("iotHubs", "localhost", "'iotHubs' must be a list"),
-        ("initialTwin", {"tags": {}}, "The emulator knows no 'initialTwin' here"),
-        ("reprovisionPolicy", {"updateHubAssignment": False}, "knows no 'reprovisionPolicy' here; it knows allocation"),
+        ("initialTwin", {"tags": {"a.b": 1}}, "initialTwin: the name 'a.b' is empty, or has '.'"),
+        ("initialTwin", {"tags": 5}, "tags and properties.desired, which are objects"),
+        ("initialTwin", {"properties": {"reported": {}}}, "tags and properties.desired, which are objects"),
+        ("initialTwin", {"reported": {}}, "tags and properties.desired, and nothing else"),
+        ("initialTwin", [], "'initialTwin' must be an object"),
+        ("initialTwin", {"tags": {"a": "x" * 4096, "b": "x" * 4096}}, "initialTwin: the tags would have 8194 bytes"),
+        ("reprovisionPolicy", {"updateHubAssignment": "no"}, "'reprovisionPolicy.updateHubAssignment' must be true or"),
+        ("reprovisionPolicy", {"never": True}, "knows no 'reprovisionPolicy.never' here; it knows migrateDeviceData"),
         ("provisioningstatus", "disabled", "knows no 'provisioningstatus' here"),
         ("attestation", {"type": "x509", "x509": {"caReference": {}}}, "knows no 'attestation.x509.caReference' here"),
-        ("allocationPolicy", "custom", "not by 'custom'"),
-        ("attestation", {"type": "symmetricKey"}, "by X.509 only, not by 'symmetricKey'"),
+        ("allocationPolicy", "custom", "was started without a custom allocation policy"),
+        ("allocationPolicy", "nearest", "must be one of hashed, geoLatency, static, custom, not 'nearest'"),
+        ("allocationPolicy", "static", "'static' needs exactly one hub in iotHubs"),
+        ("customAllocationDefinition", {"webhookUrl": "http://x"}, "knows no 'customAllocationDefinition' here"),
+        ("attestation", {"type": "tpm"}, "by x509 or symmetricKey, not by 'tpm'"),
+        ("attestation", {"type": "x509", "symmetricKey": {"primaryKey": "x"}}, "is 'x509', and it has 'symmetricKey'"),
+        ("attestation", {"type": "symmetricKey", "x509": {"caReferences": {"primary": "root"}}}, "and it has 'x509'"),
+        (
+            "attestation",
+            {"type": "symmetricKey", "symmetricKey": {"primaryKey": "c2hvcnQ="}},
+            "base64 of 16 to 64 bytes",
+        ),
+        ("attestation", {"type": "symmetricKey", "symmetricKey": {"tertiaryKey": "x"}}, "symmetricKey.tertiaryKey"),
         ("attestation", None, "needs attestation.x509"),
         ("enrollmentGroupId", "other", "The body's enrollmentGroupId 'other' is not the path's 'group'"),
     ],
@@ -204,3 +221,98 @@ def test_100_groups_and_no_more(api: Api, pki: Pki) -> None:
         assert put_group(api, f"g{number}").status == 200
     assert put_group(api, "g100").json["errorCode"] == 403002
     assert put_group(api, "g99").status == 200
+
+
+KEY, OTHER = (base64.b64encode(letter * 32).decode() for letter in (b"k", b"o"))
+BY_KEYS = {"type": "symmetricKey"}
+
+
+def keys_of(answer: Answer) -> tuple[str, str]:
+    assert answer.status == 200, answer.json
+    keys = answer.json["attestation"]["symmetricKey"]
+    return keys["primaryKey"], keys["secondaryKey"]
+
+
+def put_keyed(api: Api, kind: str, id: str = "d1", attestation: Any = None, **more: Any) -> Answer:
+    name = "registrationId" if kind == "enrollments" else "enrollmentGroupId"
+    return api.request("PUT", f"/{kind}/{id}?{VERSION}", {name: id, "attestation": attestation or BY_KEYS, **more})
+
+
+@pytest.mark.parametrize("kind", ["enrollments", "enrollmentGroups"])
+def test_symmetric_keys_are_made_when_none_are_given(api: Api, kind: str) -> None:
+    """docs/protocol.md §1.6: they have 64 bytes."""
+    primary, secondary = keys_of(put_keyed(api, kind))
+    assert primary != secondary
+    assert {len(base64.b64decode(key)) for key in (primary, secondary)} == {64}
+    (record,) = api.registry.enrollments() or api.registry.groups()
+    assert record.keys == (primary, secondary)
+
+
+@pytest.mark.parametrize("kind", ["enrollments", "enrollmentGroups"])
+def test_symmetric_keys_are_told_to_whoever_asks_for_them_and_to_nobody_else(api: Api, kind: str) -> None:
+    given = {"type": "symmetricKey", "symmetricKey": {"primaryKey": KEY, "secondaryKey": OTHER}}
+    assert keys_of(put_keyed(api, kind, attestation=given)) == (KEY, OTHER)
+    shown = api.request("GET", f"/{kind}/d1?{VERSION}")
+    assert shown.json["attestation"] == BY_KEYS
+    listed = api.request("POST", f"/{kind}/query?{VERSION}")
+    assert listed.json == [shown.json]
+    assert KEY.encode() not in shown.body + listed.body
+    asked = api.request("POST", f"/{kind}/d1/attestationmechanism?{VERSION}")
+    assert (asked.status, asked.json) == (200, given)
+    assert api.request("POST", f"/{kind}/nobody/attestationmechanism?{VERSION}").json["errorCode"] == 404201
+
+
+@pytest.mark.parametrize("kind", ["enrollments", "enrollmentGroups"])
+def test_what_was_shown_can_be_sent_back_and_the_keys_stay(api: Api, kind: str) -> None:
+    keys = keys_of(put_keyed(api, kind))
+    shown = api.request("GET", f"/{kind}/d1?{VERSION}").json
+    changed = api.request("PUT", f"/{kind}/d1?{VERSION}", shown | {"provisioningStatus": "disabled"})
+    assert keys_of(changed) == keys
+    rolled = put_keyed(api, kind, attestation={"type": "symmetricKey", "symmetricKey": {"secondaryKey": OTHER}})
+    assert keys_of(rolled) == (keys[0], OTHER)
+    assert rolled.json["etag"] != changed.json["etag"]
+
+
+def test_an_attestation_by_certificate_is_shown_as_it_is(api: Api, pki: Pki) -> None:
+    shown = put_enrollment(api, pem(pki.device)).json["attestation"]
+    assert api.request("POST", f"/enrollments/mydevice001/attestationmechanism?{VERSION}").json == shown
+
+
+def test_an_enrollment_may_change_its_attestation(api: Api, pki: Pki) -> None:
+    put_keyed(api, "enrollments", "mydevice001")
+    assert put_enrollment(api, pem(pki.device)).json["attestation"]["type"] == "x509"
+    assert api.registry.enrollments()[0].keys == ()
+
+
+def test_policies_are_kept_and_shown(api: Api) -> None:
+    twin = {"tags": {"site": "Bern"}, "properties": {"desired": {"interval": 5}}}
+    policies = {
+        "allocationPolicy": "static",
+        "iotHubs": ["second.local"],
+        "reprovisionPolicy": {"updateHubAssignment": False, "migrateDeviceData": False},
+        "initialTwin": twin,
+    }
+    answer = put_keyed(api, "enrollments", **policies)
+    assert {name: answer.json[name] for name in policies} == policies
+    (record,) = api.registry.enrollments()
+    assert (record.allocation, record.updates_hub, record.migrates_data) == ("static", False, False)
+    assert record.initial_twin == twin
+    plain = put_keyed(api, "enrollmentGroups").json
+    assert (plain["allocationPolicy"], plain["initialTwin"]) == ("hashed", None)
+    assert plain["reprovisionPolicy"] == {"updateHubAssignment": True, "migrateDeviceData": True}
+
+
+def test_a_key_that_is_none_is_not_repeated(api: Api) -> None:
+    given = {"type": "symmetricKey", "symmetricKey": {"primaryKey": "almost+a+secret"}}
+    answer = put_keyed(api, "enrollments", attestation=given)
+    assert answer.status == 400
+    assert b"secret" not in answer.body
+
+
+def test_symmetric_key_groups_have_a_limit_of_their_own(api: Api, pki: Pki) -> None:
+    """docs/protocol.md §2.1 rule 8."""
+    upload(api.registry, "root", pki.root)
+    for number in range(100):
+        assert put_keyed(api, "enrollmentGroups", f"k{number}").status == 200
+    assert put_keyed(api, "enrollmentGroups", "k100").json["message"].startswith("DPS holds 100 symmetric-key")
+    assert put_group(api).status == 200

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from azureiot_tools import cli
 from azureiot_tools.certificates.authority import issue_verification
 from azureiot_tools.certificates.credential import key_to_pem
-from azureiot_tools.commands import service
 from azureiot_tools.emulator.records import DeviceIdentity, Registration
+from azureiot_tools.service import ServiceClient
 
 from .bench import NOW, Api, Pki, der, pem
 
@@ -163,13 +163,13 @@ def test_a_private_key_never_leaves(run: Run, files: Path, pki: Pki, monkeypatch
     """Also not from a file that holds key and certificate: only the certificate's bytes are sent."""
     (files / "both.pem").write_text(key_to_pem(pki.root.key).decode() + pem(pki.root))
     sent: list[bytes] = []
-    upload = service.ServiceClient.upload_certificate
+    upload = ServiceClient.upload_certificate
 
-    def spy(client: service.ServiceClient, name: str, data: bytes, *, verified: bool = False) -> Any:
+    def spy(client: ServiceClient, name: str, data: bytes, *, verified: bool = False) -> Any:
         sent.append(data)
         return upload(client, name, data, verified=verified)
 
-    monkeypatch.setattr(service.ServiceClient, "upload_certificate", spy)
+    monkeypatch.setattr(ServiceClient, "upload_certificate", spy)
     run("cert", "upload", "both.pem")
     assert sent == [der(pki.root)]
     assert "holds no certificate but a private key" in run("cert", "upload", "mydevice001.key", code=1)

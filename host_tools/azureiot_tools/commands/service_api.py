@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import Any
 
+from azureiot_tools.console import Report, UserError, table
 from azureiot_tools.service import DEFAULT_URL, ServiceClient
 
 
@@ -32,3 +34,23 @@ def leaf(parent: Any, name: str, help_: str, run: Any) -> argparse.ArgumentParse
     add_common(parser)
     parser.set_defaults(run=run)
     return parser
+
+
+def listing(data: Any, headings: list[str], rows: list[list[str]], nothing: str, then: str) -> Report:
+    """A table of what was found; or that it was nothing, and what to do then."""
+    return Report(data, table(headings, rows)) if rows else Report(data, nothing, then)
+
+
+def certificate_in(file: str) -> bytes:
+    """The first certificate of a PEM or DER file, as DER; nothing else of it leaves this machine.
+
+    Raises UserError when there is none.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from azureiot_tools.certificates import formats
+
+    contents = formats.parse_file(Path(file))
+    if not contents.certificates:
+        raise UserError(f"{file} holds no certificate but {formats.summary(contents)}.", "Give the .crt file.")
+    return contents.certificates[0].public_bytes(Encoding.DER)

@@ -31,10 +31,10 @@ _log = logging.getLogger("azureiot.emulator")
 class Event:
     """One thing that happened.
 
-    kind: connected, disconnected, refused, dropped, registered, telemetry, tls or emulator; and lost, to a reader that
-    was too slow. device_id: "" when no device is meant. text: for a person, safe to print. section: the source of the
-    rule that was applied ("docs/protocol.md §2.1") or "". detail: JSON-able; of telemetry it is
-    `azure_json.telemetry_body`.
+    kind: connected, disconnected, refused, dropped, registered, telemetry, message (to a device), method, twin, tls or
+    emulator; and lost, to a reader that was too slow. device_id: "" when no device is meant. text: for a person, safe
+    to print. section: the source of the rule that was applied ("docs/protocol.md §2.1") or "". detail: JSON-able; of
+    telemetry it is `azure_json.telemetry_body`.
     """
 
     sequence: int

@@ -31,9 +31,15 @@ class Identities:
         self._watchers[hub] = changed
 
     def enter(
-        self, hub: str, device_id: str, thumbprints: tuple[str, ...], *, enabled: bool | None = None
+        self,
+        hub: str,
+        device_id: str,
+        *,
+        thumbprints: tuple[str, ...] = (),
+        keys: tuple[str, ...] = (),
+        enabled: bool | None = None,
     ) -> DeviceIdentity:
-        """Give a device these thumbprints (SHA-256, upper-case hex), making its identity if there is none.
+        """Give a device these thumbprints (SHA-256, upper-case hex) or keys (sas.py), making its identity if need be.
 
         enabled: None leaves it as it is; a new identity is enabled.
         """
@@ -51,7 +57,8 @@ class Identities:
             known,
             thumbprints=thumbprints,
             enabled=known.enabled if enabled is None else enabled,
-            authentication="selfSigned",
+            authentication="sas" if keys else "selfSigned",
+            keys=keys,
             updated=now,
         )
         self._registry.put_device(identity)

@@ -7,21 +7,27 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from azureiot_tools.emulator.records import (
     CaCertificate,
+    CloudMessage,
     DeviceIdentity,
     EnrollmentGroup,
+    Feedback,
     IndividualEnrollment,
+    KeptSession,
     Registration,
     Telemetry,
+    Twin,
 )
 from azureiot_tools.emulator.table import Record, Table
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TELEMETRY_KEPT = 10_000
+FEEDBACK_KEPT = 10_000
 TELEMETRY_KEPT_BYTES = 64 * 1024 * 1024
 
 
@@ -55,8 +61,16 @@ class Registry:
             self._enrollments = Table(self._db, IndividualEnrollment, collation="NOCASE")
             self._registrations = Table(self._db, Registration, collation="NOCASE")
             self._devices = Table(self._db, DeviceIdentity)
+            self._twins = Table(self._db, Twin)
+            self._sessions = Table(self._db, KeptSession)
+            self._messages = Table(self._db, CloudMessage)
+            self._db.execute("CREATE INDEX IF NOT EXISTS Queue ON CloudMessage (hub, device_id)")
+            self._db.execute("CREATE INDEX IF NOT EXISTS Expiry ON CloudMessage (hub, expires)")
+            self._feedback = Table(self._db, Feedback)
             self._telemetry = Table(self._db, Telemetry)
             self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            self._last_message = self._last_of("CloudMessage")
+            self._last_feedback = self._last_of("Feedback")
             self._stored = self._stored_after(0)
         except BaseException:
             self._db.close()
@@ -145,7 +159,90 @@ class Registry:
         return self._list(self._devices, "WHERE hub = ?", hub)
 
     def delete_device(self, hub: str, device_id: str) -> bool:
-        return self._delete(self._devices, hub, device_id)
+        """Delete a device with its twin, its session and what waits for it."""
+        with self._lock, self._transaction():
+            self._twins.delete(hub, device_id)
+            self._sessions.delete(hub, device_id)
+            self._db.execute("DELETE FROM CloudMessage WHERE hub = ? AND device_id = ?", (hub, device_id))
+            return self._devices.delete(hub, device_id)
+
+    # Twins, by hub and device id.
+
+    def put_twin(self, twin: Twin) -> None:
+        self._put(self._twins, twin)
+
+    def twin(self, hub: str, device_id: str) -> Twin | None:
+        return self._get(self._twins, hub, device_id)
+
+    # Sessions, by hub and device id.
+
+    def put_session(self, session: KeptSession) -> None:
+        self._put(self._sessions, session)
+
+    def session(self, hub: str, device_id: str) -> KeptSession | None:
+        return self._get(self._sessions, hub, device_id)
+
+    def delete_session(self, hub: str, device_id: str) -> bool:
+        return self._delete(self._sessions, hub, device_id)
+
+    # Messages to devices, by sequence; no number is given twice while the registry is open.
+
+    def add_message(self, message: CloudMessage) -> CloudMessage:
+        """Store a message under the next number, which the one that is returned has."""
+        with self._lock:
+            self._last_message += 1
+            message = replace(message, sequence=self._last_message)
+            self._messages.put(message)
+        return message
+
+    def put_message(self, message: CloudMessage) -> None:
+        self._put(self._messages, message)
+
+    def message(self, sequence: int) -> CloudMessage | None:
+        with self._lock:
+            return self._messages.get(sequence)
+
+    def messages(self, hub: str, device_id: str) -> list[CloudMessage]:
+        """All that waits for one device, the oldest first."""
+        return self._list(self._messages, "WHERE hub = ? AND device_id = ? ORDER BY sequence", hub, device_id)
+
+    def count_messages(self, hub: str, device_id: str) -> int:
+        """How many messages wait for one device."""
+        with self._lock:
+            query = "SELECT count(*) FROM CloudMessage WHERE hub = ? AND device_id = ?"
+            return self._db.execute(query, (hub, device_id)).fetchone()[0]
+
+    def next_expiry(self, hub: str) -> datetime | None:
+        """When the first of a hub's messages expires."""
+        with self._lock:
+            found = self._db.execute("SELECT min(expires) FROM CloudMessage WHERE hub = ?", (hub,)).fetchone()[0]
+        return None if found is None else datetime.fromisoformat(found)
+
+    def expired_messages(self, hub: str, now: datetime) -> list[CloudMessage]:
+        """A hub's messages that have expired by now, which is in UTC as all that is kept: so its text compares."""
+        return self._list(self._messages, "WHERE hub = ? AND expires <= ? ORDER BY expires", hub, now.isoformat())
+
+    def delete_message(self, sequence: int, feedback: Feedback | None = None) -> None:
+        """Delete a message and keep what is to be said about it, both or neither. The oldest feedback gives way."""
+        with self._lock, self._transaction():
+            self._messages.delete(sequence)
+            if feedback is not None:
+                self._last_feedback += 1
+                self._feedback.put(feedback, sequence=self._last_feedback)
+                kept_after = self._last_feedback - FEEDBACK_KEPT
+                self._db.execute("DELETE FROM Feedback WHERE sequence <= ?", (kept_after,))
+
+    # Feedback, by sequence.
+
+    def feedback(self, hub: str, limit: int = 100) -> list[Feedback]:
+        """What a hub has to say about messages, the oldest first."""
+        return self._list(self._feedback, "WHERE hub = ? ORDER BY sequence LIMIT ?", hub, limit)
+
+    def delete_feedback(self, hub: str, through: int) -> bool:
+        """Forget a hub's feedback up to this sequence; whether there was any."""
+        with self._lock:
+            query = "DELETE FROM Feedback WHERE hub = ? AND sequence <= ?"
+            return self._db.execute(query, (hub, through)).rowcount > 0
 
     # Telemetry, by sequence: 1, 2, 3 … over the life of the file.
 
@@ -196,6 +293,9 @@ class Registry:
         return self._db.execute(
             f"SELECT sequence, {size} FROM Telemetry WHERE sequence > ? ORDER BY sequence", (sequence,)
         ).fetchall()
+
+    def _last_of(self, table: str) -> int:
+        return self._db.execute(f"SELECT coalesce(max(sequence), 0) FROM {table}").fetchone()[0]
 
     def _put(self, table: Table[Record], record: Record) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ import errno
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -23,18 +23,25 @@ from aiohttp import web
 
 from azureiot_tools.certificates.credential import Credential
 from azureiot_tools.console import UserError, reason
-from azureiot_tools.emulator import dps, lan, rest, settings_file, tls
+from azureiot_tools.emulator import lan, rest, settings_file, tls
+from azureiot_tools.emulator.dps import https
+from azureiot_tools.emulator.dps import mqtt as dps_over_mqtt
+from azureiot_tools.emulator.dps.allocation import MOST_WEIGHT, Allocate, Allocator
+from azureiot_tools.emulator.dps.assignment import Assignments
+from azureiot_tools.emulator.dps.provisioning import DpsRules, Provisioning
+from azureiot_tools.emulator.dps.rate_limit import DpsLimits
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.first_byte import FirstByte
 from azureiot_tools.emulator.hub.service import Hub
-from azureiot_tools.emulator.hub.username import parse_username
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.connection import Connection, Limits
-from azureiot_tools.emulator.mqtt.packets import Connect
-from azureiot_tools.emulator.mqtt.session import Reject, Service
-from azureiot_tools.emulator.peer import Peer
+from azureiot_tools.emulator.mqtt_services import MqttServices
 from azureiot_tools.emulator.registry import Registry, make_private
+from azureiot_tools.emulator.sas import SasRules
 from azureiot_tools.emulator.server_certificate import server_credentials
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
+from azureiot_tools.emulator.timers import Timers
+from azureiot_tools.emulator.twins import Twins
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 ANY_ADDRESS = {"0.0.0.0", "::"}
@@ -53,8 +60,11 @@ class EmulatorOptions:
     host: the address on which to listen for devices.  lan: another, at which boards reach this machine (`lan.find`,
     `lan.check`); let the hubs' names lead there, too.  port, http_port: 0 picks a free one.  data: the directory of its
     state; None keeps the state in memory and forgets it.  hubs: the names under which devices reach its hubs; the first
-    is the default.  server_names: further DNS names and IP addresses for the server certificate.  retry_after_s,
-    assigning_steps: see `Dps`.  server: a server certificate to use instead of its own.
+    is the default and the nearest.  server_names: further DNS names and IP addresses for the server certificate.
+    hub_weights: of hubs that count for more than 1 when DPS allocates devices, or for none (0).  allocate: what decides
+    for enrollments with a custom allocation policy; it must be quick, for everything waits for it.  retry_after_s,
+    assigning_steps, refuses_disabled, dps_limits, sas: see `DpsRules`.  basic_tier: see `Hub`.  server: a server
+    certificate to use instead of its own.
 
     Raises UserError for what cannot be.
     """
@@ -69,6 +79,12 @@ class EmulatorOptions:
     server_names: tuple[str, ...] = ()
     retry_after_s: int = 3
     assigning_steps: int = 1
+    refuses_disabled: bool = False
+    dps_limits: DpsLimits = field(default_factory=DpsLimits)
+    sas: SasRules = field(default_factory=SasRules)
+    hub_weights: Mapping[str, int] = field(default_factory=dict)
+    allocate: Allocate | None = None
+    basic_tier: bool = False
     server: Credential | None = None
     limits: Limits = field(default_factory=Limits)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -84,6 +100,12 @@ class EmulatorOptions:
                     f"{name!r} can be neither an id scope nor the name of a hub.",
                     "Use letters, digits, dots and hyphens.",
                 )
+        for name, weight in self.hub_weights.items():
+            if name not in self.hubs or not 0 <= weight <= MOST_WEIGHT:
+                raise UserError(
+                    f"The hub '{name}' cannot have the weight {weight}.",
+                    f"Give 0 to {MOST_WEIGHT}, and one of the hubs: {', '.join(self.hubs)}.",
+                )
         if not 1 <= self.retry_after_s <= 300:  # what every SDK takes: docs/protocol.md §8
             raise UserError(f"DPS cannot tell a device to wait for {self.retry_after_s} s.", "Choose 1 to 300 seconds.")
 
@@ -93,7 +115,8 @@ class Emulator:
 
     addresses: where it listens for devices, and nowhere else.
     After `start`: mqtt_port, http_port, ca_path (what devices must trust), settings (what leads devices here),
-    settings_path (the file of them), former_settings (the file at the last start, or {}), registry, events, identities.
+    settings_path (the file of them), former_settings (the file at the last start, or {}), registry, events, identities,
+    timers.
     """
 
     mqtt_port: int
@@ -105,6 +128,7 @@ class Emulator:
     registry: Registry
     events: Events
     identities: Identities
+    timers: Timers
 
     def __init__(self, options: EmulatorOptions) -> None:
         self.options = options
@@ -139,27 +163,39 @@ class Emulator:
             names |= {options.lan, *lan.machine_names()}
         own, self.ca_path = server_credentials(directory, names - ANY_ADDRESS, options.now())
         self.identities = Identities(self.registry, options.now)
+        twins = Twins(self.registry, self.events, options.now)
         telemetry = TelemetryLog(self.registry, self.events)
         opened.callback(telemetry.flush)
-        services = _Services(
-            dps.Dps(
+        self.timers = Timers(options.now)
+        opened.callback(self.timers.close)
+        hubs = {
+            host: Hub(
+                host,
                 self.registry,
                 self.identities,
+                twins,
                 self.events,
-                options.now,
-                id_scope=options.id_scope,
-                hubs=options.hubs,
-                retry_after_s=options.retry_after_s,
-                assigning_steps=options.assigning_steps,
-            ),
-            {
-                host.lower(): Hub(host, self.registry, self.identities, self.events, telemetry, options.now)
-                for host in options.hubs
-            },
+                telemetry,
+                self.timers,
+                options.sas,
+                basic_tier=options.basic_tier,
+            )
+            for host in options.hubs
+        }
+        provisioning = self._provisioning(twins)
+        services = MqttServices(
+            dps_over_mqtt.Dps(provisioning, self.events), {host.lower(): hub for host, hub in hubs.items()}
         )
+        dps_over_https = (await _serving(opened, https.build(provisioning, self.events, options.now))).server
+        assert dps_over_https is not None
         listener = tls.Listener(
             [options.server] if options.server else own,
-            lambda: Connection(services.route, self.events.publish, options.limits),
+            lambda: FirstByte(
+                lambda: Connection(services.route, self.events.publish, options.limits),
+                dps_over_https,
+                self.events.publish,
+                options.limits.connect_s,
+            ),
             self.events.publish,
             max_connections=_affordable(options.limits.connections),
             handshake_s=options.limits.handshake_s,
@@ -169,7 +205,7 @@ class Emulator:
         for address in self.addresses:
             self.mqtt_port = await _listen(listener.start, address, self.mqtt_port)
         opened.callback(services.disconnect_all)
-        self.http_port = await self._start_service_api(opened)
+        self.http_port = await self._start_service_api(opened, twins, hubs)
         here = options.host in (*LOOPBACK_NAMES, *ANY_ADDRESS)
         self.settings = {
             "id_scope": self.id_scope,
@@ -185,20 +221,33 @@ class Emulator:
             f"service API on {SERVICE_HOST}:{self.http_port}",
         )
 
-    async def _start_service_api(self, opened: AsyncExitStack) -> int:
+    def _provisioning(self, twins: Twins) -> Provisioning:
+        options = self.options
+        allocator = Allocator(options.hubs, options.hub_weights, options.allocate)
+        rules = DpsRules(
+            retry_after_s=options.retry_after_s,
+            assigning_steps=options.assigning_steps,
+            refuses_disabled=options.refuses_disabled,
+            limits=options.dps_limits,
+            sas=options.sas,
+        )
+        assignments = Assignments(self.registry, self.identities, twins, self.events, options.now, allocator)
+        return Provisioning(self.registry, assignments, self.events, options.now, options.id_scope, rules)
+
+    async def _start_service_api(self, opened: AsyncExitStack, twins: Twins, hubs: Mapping[str, Hub]) -> int:
         options = self.options
         application = rest.build(
             self.registry,
             self.events,
             self.identities,
+            twins,
             hubs=options.hubs,
+            linked=hubs,
+            allocates=options.allocate is not None,
             now=options.now,
             allowed_hosts=self._allowed_hosts,
         )
-        # The time-out is for a request's headers too: half-sent ones must not hold a connection for long.
-        runner = web.AppRunner(application, shutdown_timeout=1.0, keepalive_timeout=API_IDLE_S, access_log=None)
-        await runner.setup()
-        opened.push_async_callback(runner.cleanup)
+        runner = await _serving(opened, application)
 
         async def listen(host: str, port: int) -> int:
             await web.TCPSite(runner, host, port).start()
@@ -240,43 +289,6 @@ def running(options: EmulatorOptions) -> Iterator[Emulator]:
         finally:
             request_stop()
             served.result()
-
-
-class _Services:
-    """DPS and the hubs, told apart by the username of a CONNECT."""
-
-    def __init__(self, provisioning: dps.Dps, hubs: dict[str, Hub]) -> None:
-        self._dps = provisioning
-        self._hubs = hubs
-
-    def route(self, peer: Peer, connect: Connect) -> Service[Any]:
-        """The service that a CONNECT is for. Raises Reject."""
-        username = connect.username or ""
-        if dps.is_username(username):
-            return self._dps
-        parsed = parse_username(username)
-        if parsed is None:
-            raise Reject(
-                f"the username '{username}' is neither one for DPS "
-                "({idScope}/registrations/{registrationId}/api-version=…) nor one for a hub "
-                "({hubHost}/{deviceId}/?api-version=…)",
-                "docs/protocol.md §3.1",
-            )
-        # A hub's device endpoint has a name of its own, and clients write either (docs/protocol.md §3.1, §4.6).
-        found = self._hubs.get(parsed.host) or self._hubs.get(parsed.host.replace(".device.", ".", 1))
-        if found is None:
-            raise Reject(
-                f"there is no hub '{parsed.host}' here, only {', '.join(self._hubs)}; a device that was assigned to it "
-                "is assigned anew when it registers with DPS again",
-                "docs/protocol.md §3.1",
-            )
-        return found
-
-    def disconnect_all(self) -> None:
-        for service in (self._dps, *self._hubs.values()):
-            for session in list(service.sessions.values()):
-                if session.link is not None:
-                    session.link.close("disconnected", "the emulator stops")
 
 
 def _affordable(connections: int) -> int:
@@ -323,6 +335,14 @@ def _open_registry(path: Path | None, now: Callable[[], datetime]) -> Registry:
         raise UserError(
             f"The emulator's state in {path} cannot be opened: {reason(error)}.", "Move the file away to begin anew."
         ) from None
+
+
+async def _serving(opened: AsyncExitStack, application: web.Application) -> web.AppRunner:
+    # The time-out is for a request's headers too: half-sent ones must not hold a connection for long.
+    runner = web.AppRunner(application, shutdown_timeout=1.0, keepalive_timeout=API_IDLE_S, access_log=None)
+    await runner.setup()
+    opened.push_async_callback(runner.cleanup)
+    return runner
 
 
 async def _listen(start: Callable[[str, int], Any], host: str, port: int) -> int:

@@ -41,7 +41,7 @@ class Table(Generic[Record]):
         marks = ", ".join("?" * len(values))
         self._db.execute(f"INSERT OR REPLACE INTO {self._name} VALUES ({marks})", values)
 
-    def get(self, *key: str) -> Record | None:
+    def get(self, *key: str | int) -> Record | None:
         return next(self.select(self._where_key(), *key), None)
 
     def select(self, clause: str, *values: str | int) -> Iterator[Record]:
@@ -49,7 +49,7 @@ class Table(Generic[Record]):
         for row in self._db.execute(f"SELECT {names} FROM {self._name} {clause}", values):
             yield self._record(*map(_from_sql, row, self._columns.values()))
 
-    def delete(self, *key: str) -> bool:
+    def delete(self, *key: str | int) -> bool:
         return self._db.execute(f"DELETE FROM {self._name} {self._where_key()}", key).rowcount > 0
 
     def _where_key(self) -> str:

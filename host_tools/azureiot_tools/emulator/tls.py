@@ -194,6 +194,13 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._peer if name == "peer" else self._raw.get_extra_info(name, default)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Another protocol takes over from the one above."""
+        self._above = cast(asyncio.Protocol, protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return cast(asyncio.Protocol, self._above)
+
     def is_closing(self) -> bool:
         return self._closing
 
@@ -240,8 +247,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._closing or self._paused:
             return
         try:
-            above = self._above or self._handshake()
-            self._receive(above)
+            if self._above is None:
+                self._handshake()
+            self._receive()
         except SSL.WantReadError:  # all is taken
             self._push()
             self._raw.resume_reading()
@@ -260,7 +268,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         if self._turn is None:
             self._turn = asyncio.get_running_loop().call_soon(self._serve)
 
-    def _handshake(self) -> asyncio.Protocol:
+    def _handshake(self) -> None:
         """Raises WantReadError until the handshake is done."""
         self._tls.do_handshake()
         self._push()
@@ -275,18 +283,17 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         )
         self._above = self._listener.factory()
         self._above.connection_made(self)
-        return self._above
 
-    def _receive(self, above: asyncio.Protocol) -> None:
+    def _receive(self) -> None:
         """Raises WantReadError when nothing is left before the turn is over."""
         taken_bytes = 0
         try:
             while taken_bytes < _TURN_BYTES and not (self._closing or self._paused):
                 data = self._tls.recv(_TURN_BYTES)
                 taken_bytes += len(data)
-                above.data_received(data)
+                cast(asyncio.Protocol, self._above).data_received(data)
         except SSL.ZeroReturnError:  # close_notify
-            if not above.eof_received():
+            if not cast(asyncio.Protocol, self._above).eof_received():
                 self.close()
 
     def _push(self) -> None:

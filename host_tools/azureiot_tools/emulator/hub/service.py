@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-
 from azureiot_tools.emulator.events import Events
 from azureiot_tools.emulator.hub.authentication import authenticate
 from azureiot_tools.emulator.hub.device import ConnectedDevice
+from azureiot_tools.emulator.hub.faults import Faults
+from azureiot_tools.emulator.hub.messages import CloudToDevice
+from azureiot_tools.emulator.hub.methods import DirectMethods
 from azureiot_tools.emulator.hub.telemetry import MAX_MESSAGE_BYTES, TelemetryIntake, property_bag
+from azureiot_tools.emulator.hub.token_expiry import TokenExpiry
+from azureiot_tools.emulator.hub.twin_requests import TwinRequests
 from azureiot_tools.emulator.hub.username import parse_username
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.mqtt.packets import Connect, Publish, Will
 from azureiot_tools.emulator.mqtt.session import Drop, Reject, Service, Session
 from azureiot_tools.emulator.peer import Peer
-from azureiot_tools.emulator.records import DeviceIdentity
+from azureiot_tools.emulator.records import DeviceIdentity, KeptSession
 from azureiot_tools.emulator.registry import Registry
+from azureiot_tools.emulator.sas import SasRules
 from azureiot_tools.emulator.telemetry_log import TelemetryLog
+from azureiot_tools.emulator.timers import Timers
+from azureiot_tools.emulator.twins import Twins
 
 MAX_TOPIC_BYTES = 64 * 1024
 MAX_SUBSCRIPTIONS = 5  # docs/protocol.md §3.9
@@ -35,7 +40,11 @@ _SUBSCRIPTIONS = (
 
 
 class Hub(Service[ConnectedDevice]):
-    """One hub; its sessions survive their connections (clean session 0, docs/protocol.md §3.1)."""
+    """One hub; its sessions survive their connections and the emulator (clean session 0, docs/protocol.md §3.1).
+
+    methods, messages: what the service API does with the hub's devices. basic_tier: a hub without twins, methods and
+    messages to devices.
+    """
 
     max_packet_bytes = MAX_MESSAGE_BYTES + MAX_TOPIC_BYTES + 4
     keeps_sessions = True
@@ -45,15 +54,27 @@ class Hub(Service[ConnectedDevice]):
         host: str,
         registry: Registry,
         identities: Identities,
+        twins: Twins,
         events: Events,
         telemetry: TelemetryLog,
-        now: Callable[[], datetime],
+        timers: Timers,
+        sas: SasRules,
+        *,
+        basic_tier: bool = False,
     ) -> None:
         super().__init__()
         self.name = f"hub {host}"
         self._host = host
         self._registry = registry
-        self._telemetry = TelemetryIntake(host, events, telemetry, now)
+        self.basic_tier = basic_tier
+        self._now = timers.now
+        self._sas = sas
+        self._expiry = TokenExpiry(timers)
+        self.methods = DirectMethods(host, self.sessions, events, timers)
+        self.messages = CloudToDevice(host, self.sessions, registry, events, timers)
+        self._twins = TwinRequests(host, self.sessions, twins, events, timers.now)
+        self._faults = Faults(events, timers)
+        self._telemetry = TelemetryIntake(host, events, telemetry, timers.now)
         identities.watch(host, self._identity_changed)
 
     def on_connect(self, peer: Peer, connect: Connect) -> tuple[str, ConnectedDevice]:
@@ -79,8 +100,8 @@ class Hub(Service[ConnectedDevice]):
             )
         if not identity.enabled:
             raise Reject(f"the device '{identity.device_id}' is disabled in the hub", "docs/protocol.md §3.2")
-        authenticate(identity, peer, connect)
-        device = ConnectedDevice(identity, username.model_id)
+        until = authenticate(identity, peer, connect, self._now(), self._sas)
+        device = ConnectedDevice(identity, username.model_id, username.api_version, until)
         if connect.will is not None:
             self._check_will(device, connect.will)
         return identity.device_id, device
@@ -94,11 +115,64 @@ class Hub(Service[ConnectedDevice]):
         return min(qos, 1)
 
     def on_publish(self, session: Session[ConnectedDevice], message: Publish) -> None:
-        self._telemetry.accept(session.principal, property_bag(session.principal, message), message.payload)
+        topic = message.topic
+        if self.basic_tier and topic.startswith("$iothub/"):
+            raise Drop(f"a PUBLISH to '{topic}' at a hub of the Basic tier (403010)", "docs/protocol.md §3.9")
+        if topic.startswith("$iothub/twin/"):
+            self._twins.requested(session, message)
+        elif topic.startswith("$iothub/methods/"):
+            self.methods.answered(session, message)
+        elif topic.startswith("$iothub/credentials/"):
+            raise Drop(
+                f"a PUBLISH to '{topic}': certificates that the hub itself issues, a preview, are not emulated",
+                "docs/protocol.md §6.2",
+            )
+        else:
+            self._take_telemetry(session, message)
+
+    def _take_telemetry(self, session: Session[ConnectedDevice], message: Publish) -> None:
+        bag = property_bag(session.principal, message)
+        self._telemetry.accept(session.principal, bag, message.payload)
+        self._faults.order(session, bag)
+
+    def recall(self, name: str) -> dict[str, int] | None:
+        kept = self._registry.session(self._host, name)
+        return None if kept is None else dict(kept.subscriptions)
+
+    def keep(self, session: Session[ConnectedDevice]) -> None:
+        if session.persistent:
+            self._registry.put_session(KeptSession(self._host, session.name, session.subscriptions))
+        else:
+            self._registry.delete_session(self._host, session.name)
+
+    def after_connack(self, session: Session[ConnectedDevice]) -> None:
+        self._expiry.connected(session)
+        if not session.persistent:
+            self.messages.forget(session.name)
+            self.messages.purge(session.name, "the device has connected with clean session 1")
+        self._serve(session)
+
+    def after_suback(self, session: Session[ConnectedDevice], topic_filter: str) -> None:
+        self._serve(session)
+
+    def on_acknowledged(self, session: Session[ConnectedDevice], packet_id: int) -> None:
+        self.messages.acknowledged(session, packet_id)
+
+    def close(self, session: Session[ConnectedDevice]) -> None:
+        super().close(session)
+        self._expiry.left(session)
+        self._faults.left(session)
+        self.methods.left(session)
+        self.messages.left(session)
 
     def on_will(self, session: Session[ConnectedDevice], will: Will) -> None:
         bag = property_bag(session.principal, will)
         self._telemetry.accept(session.principal, bag | {"iothub-MessageType": "Will"}, will.payload)
+
+    def _serve(self, session: Session[ConnectedDevice]) -> None:
+        """The device can be reached in one more way than before: some may have waited for that."""
+        self.methods.arrived(session)
+        self.messages.deliver(session)
 
     def _identity_changed(self, device_id: str, identity: DeviceIdentity | None) -> None:
         """Close the connection of a device that may no longer be here (docs/protocol.md §3.9); forget a deleted one."""
@@ -110,6 +184,7 @@ class Hub(Service[ConnectedDevice]):
             session.link.close("dropped", f"the device was {what} the hub while connected", "docs/protocol.md §3.9")
         if identity is None:
             self.sessions.pop(device_id, None)  # gone already, if it was not persistent
+            self.messages.forget(device_id)
 
     def _check_will(self, device: ConnectedDevice, will: Will) -> None:
         if will.qos == 2:

@@ -61,19 +61,15 @@ def property_bag(device: ConnectedDevice, message: Publish | Will) -> dict[str, 
     device_id = device.identity.device_id
     events_topic = f"devices/{device_id}/messages/events"
     if topic != events_topic and not topic.startswith(events_topic + "/"):
-        hint = (
-            " (twins, methods and credentials are not emulated yet)"
-            if topic.startswith("$iothub/")
-            else f"; '{device_id}' publishes to {events_topic}/"
-        )
-        raise Drop(f"a PUBLISH to '{topic}'{hint}", "docs/protocol.md §3.9")
+        raise Drop(f"a PUBLISH to '{topic}'; '{device_id}' publishes to {events_topic}/", "docs/protocol.md §3.9")
     bag = parse_query(topic.removeprefix(events_topic).removeprefix("/").removeprefix("?").removesuffix("/"))
     return bag | {"mqtt-retain": "true"} if message.retain else bag
 
 
 def _stamps(device: ConnectedDevice, system: dict[str, str], now: datetime) -> dict[str, str]:
     """What the hub adds to a message, so that a back end can trust it (docs/protocol.md §3.5)."""
-    method = {"scope": "device", "type": "x509", "issuer": "iothub", "acceptingIpFilterRule": None}
+    kind = "sas" if device.identity.authentication == "sas" else "x509"
+    method = {"scope": "device", "type": kind, "issuer": "iothub", "acceptingIpFilterRule": None}
     stamps = {
         "iothub-connection-device-id": device.identity.device_id,
         "iothub-connection-auth-method": json.dumps(method, separators=(",", ":")),

@@ -18,6 +18,7 @@ class Username:
     device_id: str
     module_id: str | None
     model_id: str | None
+    api_version: str | None
 
 
 def parse_username(username: str) -> Username | None:
@@ -29,4 +30,6 @@ def parse_username(username: str) -> Username | None:
     if match is None:
         return None
     query = parse_query(match["query"] or "")
-    return Username(match["host"].lower(), match["device_id"], match["module_id"], query.get("model-id"))
+    return Username(
+        match["host"].lower(), match["device_id"], match["module_id"], query.get("model-id"), query.get("api-version")
+    )

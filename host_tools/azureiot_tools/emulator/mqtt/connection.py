@@ -173,18 +173,15 @@ class Connection(asyncio.Protocol):
                 self._publish(service, session, packet)
             case Acknowledgement(type=packets.PUBACK):
                 session.acknowledge(packet.packet_id)
+                service.on_acknowledged(session, packet.packet_id)
             case Acknowledgement():
                 raise ProtocolError("an acknowledgement of QoS 2, which is never used here", "docs/protocol.md §3.4")
             case Subscribe():
-                granted = []
-                for topic_filter, qos in packet.filters:
-                    granted.append(service.on_subscribe(session, topic_filter, qos))
-                    if granted[-1] != packets.SUBACK_FAILURE:
-                        session.subscriptions[topic_filter] = granted[-1]
-                self.send(packets.suback(packet.packet_id, granted))
+                self._subscribe(service, session, packet)
             case Unsubscribe():
                 for topic_filter in packet.filters:
                     session.subscriptions.pop(topic_filter, None)
+                service.keep(session)
                 self.send(packets.unsuback(packet.packet_id))
             case PingRequest():
                 self.send(packets.pingresp())
@@ -210,13 +207,26 @@ class Connection(asyncio.Protocol):
         )
         self._silence_s = self._limits.silence_s(connect.keep_alive_s)
         self._check_silence()
+        service.after_connack(self._session)
+
+    def _subscribe(self, service: Service[Any], session: Session[Any], packet: Subscribe) -> None:
+        granted = []
+        for topic_filter, qos in packet.filters:
+            granted.append(service.on_subscribe(session, topic_filter, qos))
+            if granted[-1] != packets.SUBACK_FAILURE:
+                session.subscriptions[topic_filter] = granted[-1]
+        service.keep(session)
+        self.send(packets.suback(packet.packet_id, granted))
+        for (topic_filter, _), qos in zip(packet.filters, granted, strict=True):
+            if qos != packets.SUBACK_FAILURE:
+                service.after_suback(session, topic_filter)
 
     def _publish(self, service: Service[Any], session: Session[Any], message: Publish) -> None:
         if message.qos == 2:
             raise Drop("a PUBLISH with QoS 2", "docs/protocol.md §3.4")
         answered = len(self._out)
         service.on_publish(session, message)
-        if message.qos:
+        if message.qos and not self._closed:
             # Before whatever the service has answered: the C# SDK fails otherwise (docs/protocol.md §1.3).
             self._out.insert(answered, packets.puback(message.packet_id))
 

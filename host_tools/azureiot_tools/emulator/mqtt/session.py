@@ -66,28 +66,47 @@ class Session(Generic[Principal]):
     _unacknowledged: set[int] = field(default_factory=set)
     _last_packet_id: int = 0
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Send a message, with the QoS that the client's subscription was granted.
+    def publish(self, topic: str, payload: bytes, most_qos: int = 1) -> int | None:
+        """Send a message, with the QoS that the client's subscription was granted, but no more than `most_qos`.
 
-        Returns False, and sends nothing, when the client is away or has not subscribed to the topic.
-        Raises Drop when the client acknowledges nothing.
+        Returns its packet identifier, 0 with QoS 0. Returns None, and sends nothing, when the client is away or has not
+        subscribed to the topic, or is sent away because it acknowledges nothing.
         """
-        granted = max(
+        granted = self.granted(topic)
+        if granted is None or self.link is None:
+            return None
+        qos = min(granted, most_qos)
+        if qos and len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
+            reason = f"{MAX_UNACKNOWLEDGED} messages sent to the client have had no PUBACK"
+            self.link.close("dropped", reason, "MQTT 3.1.1 §4.3.2")
+            return None
+        packet_id = self._next_packet_id() if qos else 0
+        self.link.send(packets.publish(topic, payload, qos, packet_id))
+        return packet_id
+
+    def publish_again(self, topic: str, payload: bytes, packet_id: int) -> None:
+        """Send a message of QoS 1 once more under its packet identifier (MQTT 3.1.1 §4.4)."""
+        if self.link is not None:
+            self._unacknowledged.add(packet_id)
+            self.link.send(packets.publish(topic, payload, 1, packet_id, dup=True))
+
+    def granted(self, topic: str) -> int | None:
+        """The QoS with which the client has subscribed to a topic; None when it has not."""
+        return max(
             (qos for topic_filter, qos in self.subscriptions.items() if packets.matches(topic_filter, topic)),
             default=None,
         )
-        if granted is None or self.link is None:
-            return False
-        self.link.send(packets.publish(topic, payload, granted, self._next_packet_id() if granted else 0))
-        return True
 
     def acknowledge(self, packet_id: int) -> None:
         """The client's PUBACK."""
         self._unacknowledged.discard(packet_id)
 
+    def detach(self) -> None:
+        """The connection has gone. What it left without PUBACK is the service's to send again, or nobody's."""
+        self.link = None
+        self._unacknowledged.clear()
+
     def _next_packet_id(self) -> int:
-        if len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
-            raise Drop(f"{MAX_UNACKNOWLEDGED} messages sent to the client have had no PUBACK", "MQTT 3.1.1 §4.3.2")
         while True:
             self._last_packet_id = self._last_packet_id % 0xFFFF + 1
             if self._last_packet_id not in self._unacknowledged:
@@ -123,6 +142,21 @@ class Service(ABC, Generic[Principal]):
     def on_subscribe(self, session: Session[Principal], topic_filter: str, qos: int) -> int:
         """The QoS to grant, or packets.SUBACK_FAILURE. Raises Drop."""
 
+    def recall(self, name: str) -> dict[str, int] | None:
+        """The subscriptions of a session that has outlived the process; None when there is none."""
+
+    def keep(self, session: Session[Principal]) -> None:
+        """The session is new, or its subscriptions have changed; one that is not persistent takes an older's place."""
+
+    def after_connack(self, session: Session[Principal]) -> None:
+        """The client has been let in and told so: what waits for it may be sent now."""
+
+    def after_suback(self, session: Session[Principal], topic_filter: str) -> None:
+        """The client has subscribed and been told so: what waits for it may be sent now."""
+
+    def on_acknowledged(self, session: Session[Principal], packet_id: int) -> None:
+        """The client's PUBACK of a message; it may be one of none."""
+
     def on_will(self, session: Session[Principal], will: Will) -> None:
         """The client went without DISCONNECT and had left this message."""
 
@@ -139,14 +173,24 @@ class Service(ABC, Generic[Principal]):
             )
         persistent = self.keeps_sessions and not connect.clean_session
         session = self.sessions.get(name)  # gone now, if it was not persistent
+        if session is None and persistent:
+            session = self._recalled(name, principal)
         present = session is not None and persistent
         if session is None or not present:
             session = self.sessions[name] = Session(name, principal, persistent)
+            self.keep(session)
         session.principal, session.link = principal, link
         return session, present
 
     def close(self, session: Session[Principal]) -> None:
         """The session's connection has gone."""
-        session.link = None
+        session.detach()
         if not session.persistent:
             del self.sessions[session.name]
+
+    def _recalled(self, name: str, principal: Principal) -> Session[Principal] | None:
+        subscriptions = self.recall(name)
+        if subscriptions is None:
+            return None
+        session = self.sessions[name] = Session(name, principal, True, subscriptions=subscriptions)
+        return session

@@ -1,4 +1,4 @@
-"""/devices: the hubs' device registry (docs/protocol.md §2.5), X.509 thumbprint identities."""
+"""/devices: the hubs' device registry (docs/protocol.md §2.5): identities by X.509 thumbprint or symmetric key."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from aiohttp import web
 
 from azureiot_tools.emulator.azure_json import utc_text
 from azureiot_tools.emulator.records import DeviceIdentity
+from azureiot_tools.emulator.rest.choice import existing_device, find_device, wanted_hub
 from azureiot_tools.emulator.rest.request import (
-    ApiError,
     check_if_match,
     etag,
     invalid,
@@ -18,9 +18,12 @@ from azureiot_tools.emulator.rest.request import (
     require_same,
     service_of,
     take,
+    take_key,
 )
+from azureiot_tools.emulator.sas import new_key
 
 _THUMBPRINTS = "authentication.x509Thumbprint"
+_KEY_SLOTS = ("primaryKey", "secondaryKey")
 
 routes = web.RouteTableDef()
 
@@ -33,7 +36,7 @@ async def list_all(request: web.Request) -> web.Response:
 
 @routes.get("/devices/{id}")
 async def get(request: web.Request) -> web.Response:
-    return web.json_response(_shown(_existing(request)))
+    return web.json_response(_shown(existing_device(request)))
 
 
 @routes.put("/devices/{id}")
@@ -45,57 +48,35 @@ async def put(request: web.Request) -> web.Response:
         raise invalid(f"'{device_id}' cannot be a device id.")
     body = await json_object(request)
     require_same(body, "deviceId", device_id)
-    kind = take(body, "authentication.type", str, "selfSigned")
-    if kind != "selfSigned":
-        raise invalid(f"The emulator's hubs know devices by X.509 thumbprint ('selfSigned') only, not by '{kind}'.")
+    by_thumbprint = take(body, f"{_THUMBPRINTS}.primaryThumbprint", str) is not None
+    kind = take(body, "authentication.type", str, "selfSigned" if by_thumbprint else "sas")
+    if kind not in ("selfSigned", "sas"):
+        raise invalid(
+            "The emulator's hubs know devices by X.509 thumbprint ('selfSigned') or symmetric key ('sas'), not by "
+            f"'{kind}'."
+        )
     status = take(body, "status", str, "enabled")
     if status not in ("enabled", "disabled"):
         raise invalid(f"status must be 'enabled' or 'disabled', not '{status}'.")
-    thumbprints = _thumbprints(body)
-    old = _find(request)
+    old = find_device(request)
     check_if_match(request, old)
-    hub = old.hub if old else _hub(request)
-    device = service.identities.enter(hub, device_id, thumbprints, enabled=status == "enabled")
+    hub = old.hub if old else wanted_hub(request)
+    device = service.identities.enter(
+        hub,
+        device_id,
+        thumbprints=_thumbprints(body) if kind == "selfSigned" else (),
+        keys=_keys(body, old) if kind == "sas" else (),
+        enabled=status == "enabled",
+    )
     return web.json_response(_shown(device))
 
 
 @routes.delete("/devices/{id}")
 async def delete(request: web.Request) -> web.Response:
-    device = _existing(request)
+    device = existing_device(request)
     check_if_match(request, device)
     service_of(request).identities.delete(device.hub, device.device_id)
     return web.Response(status=204)
-
-
-def _find(request: web.Request) -> DeviceIdentity | None:
-    """The device of the path, on the hub of the query; without one, on the only hub that has it."""
-    registry = service_of(request).registry
-    device_id = request.match_info["id"]
-    if "hub" in request.query:
-        return registry.device(_hub(request), device_id)
-    # From the registry, not service.hubs: a hub that is no longer linked keeps its devices.
-    found = [device for device in registry.devices() if device.device_id == device_id]
-    if len(found) > 1:
-        raise invalid(
-            f"The device '{device_id}' is on several hubs; say which with ?hub=: "
-            f"{', '.join(device.hub for device in found)}."
-        )
-    return found[0] if found else None
-
-
-def _existing(request: web.Request) -> DeviceIdentity:
-    device = _find(request)
-    if device is None:
-        raise ApiError(404001, f"There is no device '{request.match_info['id']}'.")
-    return device
-
-
-def _hub(request: web.Request) -> str:
-    hubs = service_of(request).hubs
-    hub = request.query.get("hub", hubs[0])
-    if hub not in hubs:
-        raise invalid(f"There is no hub '{hub}'; there are: {', '.join(hubs)}.")
-    return hub
 
 
 def _thumbprints(body: dict[str, Any]) -> tuple[str, ...]:
@@ -113,8 +94,18 @@ def _thumbprints(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _keys(body: dict[str, Any], old: DeviceIdentity | None) -> tuple[str, ...]:
+    """As given, else as they were, else new ones, which have 32 bytes at a hub."""
+    before = (*(old.keys if old else ()), None, None)
+    return tuple(
+        take_key(body, f"authentication.symmetricKey.{slot}") or known or new_key(32)
+        for slot, known in zip(_KEY_SLOTS, before, strict=False)
+    )
+
+
 def _shown(device: DeviceIdentity) -> dict[str, object]:
     primary, secondary = (*device.thumbprints, None, None)[:2]
+    keys = dict(zip(_KEY_SLOTS, (*device.keys, None, None), strict=False))
     return {
         "deviceId": device.device_id,
         "hub": device.hub,
@@ -122,6 +113,7 @@ def _shown(device: DeviceIdentity) -> dict[str, object]:
         "status": "enabled" if device.enabled else "disabled",
         "authentication": {
             "type": device.authentication,
+            "symmetricKey": keys,
             "x509Thumbprint": {"primaryThumbprint": primary, "secondaryThumbprint": secondary},
         },
         "createdDateTimeUtc": utc_text(device.created),

@@ -7,44 +7,27 @@ from typing import Any
 
 from aiohttp import web
 
-from azureiot_tools.emulator.azure_json import certificate_info, utc_text
+from azureiot_tools.emulator.azure_json import enrollment_body
 from azureiot_tools.emulator.certificate import Certificate
 from azureiot_tools.emulator.ids import same_id
 from azureiot_tools.emulator.records import EnrollmentGroup, IndividualEnrollment
+from azureiot_tools.emulator.rest import enrollment_fields as read
 from azureiot_tools.emulator.rest.request import (
     ApiError,
     Service,
     check_id,
     check_if_match,
-    check_known,
     etag,
     invalid,
     json_object,
     require_same,
     service_of,
     take,
-    take_certificate,
 )
 
-MOST_GROUPS = 100  # docs/protocol.md §2.6
+MOST_GROUPS = 100  # of either kind of attestation: docs/protocol.md §2.1 rule 8, §2.6
 
-_FIELDS = {"attestation.type", "provisioningStatus", "allocationPolicy", "iotHubs"}
-# What a client that sends back what it was shown has in it; the emulator's to say.
-_FIELDS |= {"createdDateTimeUtc", "lastUpdatedDateTimeUtc", "etag"}
-_CERTIFICATE_FIELDS = {f"{slot}.{name}" for slot in ("primary", "secondary") for name in ("certificate", "info")}
-_GROUP_FIELDS = {
-    *_FIELDS,
-    "enrollmentGroupId",
-    "attestation.x509.caReferences.primary",
-    "attestation.x509.caReferences.secondary",
-    *(f"attestation.x509.signingCertificates.{field}" for field in _CERTIFICATE_FIELDS),
-}
-_ENROLLMENT_FIELDS = {
-    *_FIELDS,
-    "registrationId",
-    "deviceId",
-    *(f"attestation.x509.clientCertificates.{field}" for field in _CERTIFICATE_FIELDS),
-}
+Record = EnrollmentGroup | IndividualEnrollment
 
 routes = web.RouteTableDef()
 
@@ -52,7 +35,7 @@ routes = web.RouteTableDef()
 @routes.post("/enrollmentGroups/query")
 async def query_groups(request: web.Request) -> web.Response:
     await _check_query(request, "enrollmentGroups")
-    return web.json_response([_group_shown(group) for group in service_of(request).registry.groups()])
+    return web.json_response([_shown(group) for group in service_of(request).registry.groups()])
 
 
 @routes.put("/enrollmentGroups/{id}")
@@ -61,41 +44,35 @@ async def put_group(request: web.Request) -> web.Response:
     id = check_id("group id", request.match_info["id"])
     body = await json_object(request)
     require_same(body, "enrollmentGroupId", id)
-    _check_unsupported(body)
-    check_known(body, _GROUP_FIELDS)
-    names = _slots(body, "attestation.x509.caReferences")
-    signing = _certificates(body, "attestation.x509.signingCertificates")
-    if bool(names) == bool(signing):
-        raise invalid(
-            "An enrollment group needs attestation.x509.caReferences (names of uploaded CAs) or "
-            "attestation.x509.signingCertificates, and not both."
-        )
-    for name in names:
-        _check_ca(service, name)
-    for certificate in signing:
-        if not certificate.is_ca:
-            raise invalid(f"'{certificate.name}' is not a CA certificate.")
+    read.check_group_fields(body)
     old = service.registry.group(id)
     check_if_match(request, old)
-    if old is None and len(service.registry.groups()) >= MOST_GROUPS:
-        raise ApiError(403002, f"DPS holds {MOST_GROUPS} X.509 enrollment groups at most. Delete one first.")
+    by_keys = read.by_keys(body)
+    if old is None:
+        _check_room(service, by_keys)
+    names, signing = ((), ()) if by_keys else _certificates_of_group(body, service)
     now = service.now()
     group = EnrollmentGroup(
-        id,
-        names,
-        tuple(certificate.der for certificate in signing),
-        _enabled(body),
-        _hubs(body, service),
-        old.created if old else now,
-        now,
+        id=id,
+        ca_names=names,
+        signing_certificates=tuple(certificate.der for certificate in signing),
+        keys=read.keys(body, old) if by_keys else (),
+        created=old.created if old else now,
+        updated=now,
+        **read.common_fields(body, service),
     )
     service.registry.put_group(group)
-    return web.json_response(_group_shown(group))
+    return web.json_response(_shown(group, with_keys=True))
 
 
 @routes.get("/enrollmentGroups/{id}")
 async def get_group(request: web.Request) -> web.Response:
-    return web.json_response(_group_shown(group_named(request, request.match_info["id"])))
+    return web.json_response(_shown(group_named(request, request.match_info["id"])))
+
+
+@routes.post("/enrollmentGroups/{id}/attestationmechanism")
+async def get_group_attestation(request: web.Request) -> web.Response:
+    return web.json_response(_shown(group_named(request, request.match_info["id"]), with_keys=True)["attestation"])
 
 
 @routes.delete("/enrollmentGroups/{id}")
@@ -109,7 +86,7 @@ async def delete_group(request: web.Request) -> web.Response:
 @routes.post("/enrollments/query")
 async def query_enrollments(request: web.Request) -> web.Response:
     await _check_query(request, "enrollments")
-    return web.json_response([_enrollment_shown(one) for one in service_of(request).registry.enrollments()])
+    return web.json_response([_shown(one) for one in service_of(request).registry.enrollments()])
 
 
 @routes.put("/enrollments/{id}")
@@ -118,36 +95,36 @@ async def put_enrollment(request: web.Request) -> web.Response:
     id = check_id("registration id", request.match_info["id"])
     body = await json_object(request)
     require_same(body, "registrationId", id)
-    _check_unsupported(body)
-    check_known(body, _ENROLLMENT_FIELDS)
-    leaves = _certificates(body, "attestation.x509.clientCertificates")
-    if not leaves:
-        raise invalid("An individual enrollment needs attestation.x509.clientCertificates.primary.certificate.")
-    for leaf in leaves:
-        if len(leaf.common_names) != 1 or not same_id(leaf.common_names[0], id):
-            raise invalid(f"The common name of '{leaf.name}' must be the registration id '{id}'.")
+    read.check_enrollment_fields(body)
+    old = service.registry.enrollment(id)
+    check_if_match(request, old)
+    by_keys = read.by_keys(body)
+    leaves = () if by_keys else _leaves(body, id)
     device_id: str | None = take(body, "deviceId", str)
     if device_id is not None:
         check_id("device id", device_id)
-    old = service.registry.enrollment(id)
-    check_if_match(request, old)
     now = service.now()
     enrollment = IndividualEnrollment(
-        id,
-        device_id,
-        tuple(leaf.der for leaf in leaves),
-        _enabled(body),
-        _hubs(body, service),
-        old.created if old else now,
-        now,
+        registration_id=id,
+        device_id=device_id,
+        certificates=tuple(leaf.der for leaf in leaves),
+        keys=read.keys(body, old) if by_keys else (),
+        created=old.created if old else now,
+        updated=now,
+        **read.common_fields(body, service),
     )
     service.registry.put_enrollment(enrollment)
-    return web.json_response(_enrollment_shown(enrollment))
+    return web.json_response(_shown(enrollment, with_keys=True))
 
 
 @routes.get("/enrollments/{id}")
 async def get_enrollment(request: web.Request) -> web.Response:
-    return web.json_response(_enrollment_shown(_enrollment_named(request)))
+    return web.json_response(_shown(_enrollment_named(request)))
+
+
+@routes.post("/enrollments/{id}/attestationmechanism")
+async def get_attestation(request: web.Request) -> web.Response:
+    return web.json_response(_shown(_enrollment_named(request), with_keys=True)["attestation"])
 
 
 @routes.delete("/enrollments/{id}")
@@ -174,57 +151,38 @@ def _enrollment_named(request: web.Request) -> IndividualEnrollment:
     return enrollment
 
 
-def _check_ca(service: Service, name: str) -> None:
-    certificate = service.registry.certificate(name)
-    if certificate is None:
-        raise invalid(f"No CA certificate '{name}' is uploaded: azureiot service cert upload FILE --name {name}")
-    if not certificate.verified:
+def _check_room(service: Service, by_keys: bool) -> None:
+    alike = [group for group in service.registry.groups() if bool(group.keys) == by_keys]
+    if len(alike) >= MOST_GROUPS:
+        kind = "symmetric-key" if by_keys else "X.509"
+        raise ApiError(403002, f"DPS holds {MOST_GROUPS} {kind} enrollment groups at most. Delete one first.")
+
+
+def _certificates_of_group(body: dict[str, Any], service: Service) -> tuple[tuple[str, ...], tuple[Certificate, ...]]:
+    names = read.ca_names(body, service)
+    signing = read.certificates(body, "attestation.x509.signingCertificates")
+    if bool(names) == bool(signing):
         raise invalid(
-            f"The CA certificate '{name}' is not verified, and an unverified CA cannot carry an enrollment "
-            f"group: azureiot service cert code {name}"
+            "An enrollment group needs attestation.x509.caReferences (names of uploaded CAs), "
+            "attestation.x509.signingCertificates or the type symmetricKey, and one of them only."
         )
+    for certificate in signing:
+        if not certificate.is_ca:
+            raise invalid(f"'{certificate.name}' is not a CA certificate.")
+    return names, signing
 
 
-def _slots(body: dict[str, Any], path: str, kind: type = str) -> tuple[Any, ...]:
-    """The primary and the secondary value under `path`: none, the primary or both."""
-    primary, secondary = (take(body, f"{path}.{slot}", kind) for slot in ("primary", "secondary"))
-    if primary is None and secondary is not None:
-        raise invalid(f"'{path}.primary' is missing.")
-    return tuple(value for value in (primary, secondary) if value is not None)
-
-
-def _certificates(body: dict[str, Any], path: str) -> tuple[Certificate, ...]:
-    """The same of certificates."""
-    given = _slots(body, path, dict)
-    return tuple(
-        take_certificate(body, f"{path}.{slot}.certificate")
-        for slot, _ in zip(("primary", "secondary"), given, strict=False)
-    )
-
-
-def _enabled(body: dict[str, Any]) -> bool:
-    status = take(body, "provisioningStatus", str, "enabled")
-    if status not in ("enabled", "disabled"):
-        raise invalid(f"provisioningStatus must be 'enabled' or 'disabled', not '{status}'.")
-    return status == "enabled"
-
-
-def _hubs(body: dict[str, Any], service: Service) -> tuple[str, ...]:
-    hubs: list[Any] = take(body, "iotHubs", list, [])
-    for hub in hubs:
-        if hub not in service.hubs:
-            raise invalid(f"'{hub}' in iotHubs is not linked; linked are: {', '.join(service.hubs)}.")
-    return tuple(hubs)
-
-
-def _check_unsupported(body: dict[str, Any]) -> None:
-    """Refuse rather than ignore what the emulator does not do."""
-    kind = take(body, "attestation.type", str, "x509")
-    if kind != "x509":
-        raise invalid(f"The emulator attests devices by X.509 only, not by '{kind}'.")
-    policy = take(body, "allocationPolicy", str, "hashed")
-    if policy != "hashed":
-        raise invalid(f"The emulator allocates hubs by 'hashed' only, not by '{policy}'. For one hub, give iotHubs.")
+def _leaves(body: dict[str, Any], registration_id: str) -> tuple[Certificate, ...]:
+    leaves = read.certificates(body, "attestation.x509.clientCertificates")
+    if not leaves:
+        raise invalid(
+            "An individual enrollment needs attestation.x509.clientCertificates.primary.certificate, or the type "
+            "symmetricKey."
+        )
+    for leaf in leaves:
+        if len(leaf.common_names) != 1 or not same_id(leaf.common_names[0], registration_id):
+            raise invalid(f"The common name of '{leaf.name}' must be the registration id '{registration_id}'.")
+    return leaves
 
 
 async def _check_query(request: web.Request, table: str) -> None:
@@ -233,42 +191,10 @@ async def _check_query(request: web.Request, table: str) -> None:
         raise invalid(f"The emulator answers only the query SELECT * FROM {table}.")
 
 
-def _group_shown(group: EnrollmentGroup) -> dict[str, object]:
-    slots = ("primary", "secondary")
-    x509: dict[str, object] = (
-        {"caReferences": dict(zip(slots, group.ca_names, strict=False))}
-        if group.ca_names
-        else {
-            "signingCertificates": {
-                slot: {"info": _info(der)} for slot, der in zip(slots, group.signing_certificates, strict=False)
-            }
-        }
-    )
-    return {"enrollmentGroupId": group.id, "attestation": {"type": "x509", "x509": x509}, **_common(group)}
-
-
-def _enrollment_shown(enrollment: IndividualEnrollment) -> dict[str, object]:
-    certificates = {
-        slot: {"info": _info(der)} for slot, der in zip(("primary", "secondary"), enrollment.certificates, strict=False)
-    }
-    return {
-        "registrationId": enrollment.registration_id,
-        "deviceId": enrollment.device_id,
-        "attestation": {"type": "x509", "x509": {"clientCertificates": certificates}},
-        **_common(enrollment),
-    }
-
-
-def _common(record: EnrollmentGroup | IndividualEnrollment) -> dict[str, object]:
-    return {
-        "provisioningStatus": "enabled" if record.enabled else "disabled",
-        "allocationPolicy": "hashed",
-        "iotHubs": list(record.hubs),
-        "createdDateTimeUtc": utc_text(record.created),
-        "lastUpdatedDateTimeUtc": utc_text(record.updated),
-        "etag": etag(record),
-    }
-
-
-def _info(der: bytes) -> dict[str, str | int]:
-    return certificate_info(Certificate.read(der))
+def _shown(record: Record, *, with_keys: bool = False) -> dict[str, Any]:
+    """Keys are for whoever wrote the enrollment, or asks for its attestation mechanism."""
+    shown: dict[str, Any] = enrollment_body(record) | {"etag": etag(record)}
+    if with_keys and record.keys:
+        keys = dict(zip(("primaryKey", "secondaryKey"), record.keys, strict=False))
+        shown["attestation"] |= {"symmetricKey": keys}
+    return shown

@@ -24,6 +24,9 @@ LARGEST_BODY_BYTES = 1024 * 1024
 # Azure's paths want an api-version; these are the emulator's own.
 _OWN_PATHS = frozenset({"/", "/registrations", "/telemetry/{id}", "/events", "/stream"})
 
+# A message may be anything. A page's POST to here is known by its Origin alone.
+_ANY_CONTENT = frozenset({"/devices/{id}/messages/devicebound"})
+
 _log = logging.getLogger("azureiot.emulator")
 
 
@@ -62,9 +65,11 @@ def middlewares(allowed_hosts: Callable[[], set[str]]) -> list[Middleware]:
         site = request.headers.get("Sec-Fetch-Site", "none")
         if site not in ("none", "same-origin"):
             raise ApiError(403000, f"Requests from another web page ({site}) are refused.")
-        _check_content_type(request)
         resource = request.match_info.route.resource
-        if resource is not None and resource.canonical not in _OWN_PATHS:
+        path = resource.canonical if resource is not None else None
+        if path not in _ANY_CONTENT:
+            _check_content_type(request)
+        if path is not None and path not in _OWN_PATHS:
             _check_api_version(request)
         return await handler(request)
 

@@ -67,7 +67,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     )
     task = asyncio.current_task()
     assert task is not None
-    service.streams.add(task)
+    service.waiting.add(task)
     try:
         with service.events.subscribe() as queue:
             # Nothing can happen between subscribing and looking back: both run without an await.
@@ -87,12 +87,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     except ConnectionResetError:
         return response  # the reader has gone
     finally:
-        service.streams.discard(task)
+        service.waiting.discard(task)
 
 
-async def end_streams(app: web.Application) -> None:
-    """A stream has no end of its own; without this the service would wait for its readers to go."""
-    for task in app[SERVICE].streams:
+async def end_waiting(app: web.Application) -> None:
+    """A stream has no end of its own, a call waits for a device; without this the service would wait with them."""
+    for task in app[SERVICE].waiting:
         task.cancel()
 
 

@@ -52,11 +52,16 @@ def _shown(one: Registration) -> dict[str, object]:
         "substatus": one.substatus,
         "errorCode": one.error_code,
         "errorMessage": one.error_message,
-        "x509": {
-            "enrollmentGroupId": one.enrollment_group_id,
-            "certificateInfo": {"sha1Thumbprint": one.leaf_sha1, "sha256Thumbprint": one.leaf_sha256},
-        },
+        **_attestation(one),
+        "payload": one.payload,
         "createdDateTimeUtc": utc_text(one.created),
         "lastUpdatedDateTimeUtc": utc_text(one.updated),
         "etag": one.etag,
     }
+
+
+def _attestation(one: Registration) -> dict[str, object]:
+    group: dict[str, object] = {"enrollmentGroupId": one.enrollment_group_id}
+    if not one.leaf_sha256:
+        return {"symmetricKey": group}
+    return {"x509": group | {"certificateInfo": {"sha1Thumbprint": one.leaf_sha1, "sha256Thumbprint": one.leaf_sha256}}}

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from asyncio import Task
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
+from azureiot_tools.emulator.azure_json import read_json
 from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
 from azureiot_tools.emulator.events import Events
+from azureiot_tools.emulator.hub.service import Hub
 from azureiot_tools.emulator.identities import Identities
 from azureiot_tools.emulator.ids import is_registration_id
 from azureiot_tools.emulator.registry import Registry
+from azureiot_tools.emulator.sas import LONGEST_KEY_BYTES, SHORTEST_KEY_BYTES, is_key
+from azureiot_tools.emulator.twins import Twins
 
 
 @dataclass(frozen=True)
 class Service:
-    """hubs: the linked hubs, the default first. streams: the tasks that serve /stream, ended at shutdown."""
+    """hubs: the names of the linked hubs, the default first. linked: those hubs themselves. allocates: whether there is
+    a custom allocation policy.
+
+    waiting: the tasks that serve what has no end of its own soon; ended at shutdown.
+    """
 
     registry: Registry
     events: Events
     identities: Identities
+    twins: Twins
     hubs: tuple[str, ...]
+    linked: Mapping[str, Hub]
     now: Callable[[], datetime]
-    streams: set[Task[Any]] = field(default_factory=set)
+    allocates: bool = False
+    waiting: set[Task[Any]] = field(default_factory=set)
 
 
 SERVICE: web.AppKey[Service] = web.AppKey("service", Service)
@@ -63,16 +73,12 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        value = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        value = read_json(body)
+    except ValueError as error:
         raise ApiError(400006, f"The body is not JSON: {error}.") from None
     if not isinstance(value, dict):
         raise ApiError(400006, "The body must be a JSON object.")
     return value
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")  # Python's own reader takes NaN and Infinity
 
 
 def whole_number(request: web.Request, name: str, default: int, largest: int) -> int:
@@ -139,6 +145,14 @@ def take_certificate(body: dict[str, Any], path: str, *, for_devices: bool = Tru
     return certificate
 
 
+def take_key(body: dict[str, Any], path: str) -> str | None:
+    """The symmetric key at a dotted path of the body, None without. Raises ApiError, which does not repeat it."""
+    key: str = take(body, path, str, "")
+    if key and not is_key(key):
+        raise invalid(f"'{path}' must be base64 of {SHORTEST_KEY_BYTES} to {LONGEST_KEY_BYTES} bytes.")
+    return key or None
+
+
 _KINDS = {str: "text", bool: "true or false", dict: "an object", list: "a list"}
 
 
@@ -165,7 +179,7 @@ def check_id(what: str, value: str) -> str:
 
 def etag(record: Any) -> str:
     """Changes with the record's content."""
-    return '"' + hashlib.sha256(repr(record).encode()).hexdigest()[:16] + '"'
+    return '"' + hashlib.sha256(repr(astuple(record)).encode()).hexdigest()[:16] + '"'
 
 
 def check_if_match(request: web.Request, record: Any) -> None:

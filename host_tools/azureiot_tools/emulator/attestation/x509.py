@@ -1,4 +1,4 @@
-"""Whether a device is who it says: DPS's rules for X.509 enrollments (docs/protocol.md §2.1).
+"""Attestation by certificate: DPS's rules for X.509 enrollments (docs/protocol.md §2.1).
 
 TLS has proven that the device holds the key of the leaf it presented; nothing else about the chain has been checked.
 """
@@ -9,70 +9,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from azureiot_tools.emulator.attestation.outcome import (
+    CA_NOT_FOUND,
+    INVALID_CERTIFICATE,
+    NO_MATCH,
+    UNAUTHORIZED,
+    Attested,
+    Enrollment,
+    Refusal,
+)
 from azureiot_tools.emulator.certificate import Certificate, UnreadableCertificate
 from azureiot_tools.emulator.ids import same_id
 from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup, IndividualEnrollment
 from azureiot_tools.emulator.registry import Registry
 
-SECTION = "docs/protocol.md §2.1"
 # More certificates than any real chain has.
 LONGEST_CHAIN = 10
 # As many as there can be certificates, sent (10) and uploaded (25, docs/protocol.md §2.6): a device that sends many of
 # one name must not keep the emulator busy.
 MOST_SIGNATURE_CHECKS = 35
 
-# What DPS tells the device (docs/protocol.md §1.5). It says little; a Refusal's reason says the rest.
-UNAUTHORIZED = "Unauthorized"
-INVALID_CERTIFICATE = "Invalid certificate"
-CA_NOT_FOUND = "CA certificate not found."
-NO_MATCH = "Signing certificate info did not match chain elements"
-
-Enrollment = IndividualEnrollment | EnrollmentGroup
-
-
-class Refusal(Exception):
-    """DPS refuses the device.
-
-    status, error_code, message: DPS's answer. reason: for the developer, what is missing and what to do next.
-    section: where the rule stands.
-    """
-
-    def __init__(
-        self, message: str, reason: str, *, status: int = 401, error_code: int = 401002, section: str = SECTION
-    ) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.error_code = error_code
-        self.message = message
-        self.reason = reason
-        self.section = section
-
-
-@dataclass(frozen=True, slots=True)
-class Attested:
-    """The enrollment that applies to a device, and the thumbprints of its leaf (upper-case hex).
-
-    A disabled enrollment is an answer too (docs/protocol.md §2.2): look at `enabled`.
-    """
-
-    enrollment: Enrollment
-    registration_id: str
-    device_id: str
-    leaf_sha1: str
-    leaf_sha256: str
-
-    @property
-    def enabled(self) -> bool:
-        return self.enrollment.enabled
-
-    @property
-    def group_id(self) -> str | None:
-        """The enrollment group's id, None for an individual enrollment."""
-        return self.enrollment.id if isinstance(self.enrollment, EnrollmentGroup) else None
-
 
 def attest(registry: Registry, registration_id: str, chain: Sequence[bytes], now: datetime) -> Attested:
-    """Find the enrollment that applies to a device.
+    """Find the enrollment that applies to a device with this certificate chain.
 
     registration_id: from the username. chain: DER as the client sent it, leaf first, maybe empty. now: aware.
 
