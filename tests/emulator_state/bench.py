@@ -22,7 +22,9 @@ from azureiot_tools.emulator.events import Event, Events
 from azureiot_tools.emulator.records import CaCertificate, EnrollmentGroup, IndividualEnrollment
 from azureiot_tools.emulator.registry import Registry
 
-NOW = datetime.now(UTC).replace(microsecond=0)
+# The emulator's clock stands still, an hour ahead: what a command issues in the course of a long run is valid at it.
+NOW = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+EARLIER = NOW - timedelta(hours=2)  # when the CAs were made: valid by either clock
 HUBS = ("localhost", "second.local")
 
 

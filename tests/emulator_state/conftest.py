@@ -21,13 +21,13 @@ from azureiot_tools.emulator.telemetry_log import TelemetryLog
 from azureiot_tools.emulator.timers import Timers
 from azureiot_tools.emulator.twins import Twins
 
-from .bench import HUBS, NOW, Api, Clock, Pki, serving
+from .bench import EARLIER, HUBS, NOW, Api, Clock, Pki, serving
 
 
 @pytest.fixture(scope="session")
 def pki() -> Pki:
-    root, other_root = create_root("Test Root", now=NOW), create_root("Other Root", now=NOW)
-    intermediate = create_intermediate(root, "Test Issuing CA", now=NOW)
+    root, other_root = create_root("Test Root", now=EARLIER), create_root("Other Root", now=EARLIER)
+    intermediate = create_intermediate(root, "Test Issuing CA", now=EARLIER)
     return Pki(
         root,
         intermediate,

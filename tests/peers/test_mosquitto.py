@@ -166,7 +166,6 @@ def test_a_certificate_of_another_ca_is_refused_in_words_that_help(start_client,
     assert answer["error"] in ("tls-alert", "tls-closed"), "the alert may be lost with the connection"
     assert f"localhost:{broker.port}" in answer["message"]
     assert "certificate" in answer["message"]
-    assert broker.wait_for_log("OpenSSL Error")
     assert not any("as mydevice001" in line for line in broker.log)
 
 
