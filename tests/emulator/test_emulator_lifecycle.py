@@ -92,6 +92,30 @@ def test_an_expired_ca_is_one_sentence_and_is_left_alone(tmp_path):
     assert emulator.ca_path.read_bytes() == old
 
 
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("lock", r"/lock cannot be used: .* Delete it: it only keeps a second emulator out"),
+        ("state.db", r"state\.db cannot be opened: .* Move the file away to begin anew"),
+        (
+            "server.crt",
+            r"^The emulator's certificate is damaged: .*server\.crt.* Move .*server\.crt and server\.key away",
+        ),
+        ("emulator-ca.key", r"is damaged: .*emulator-ca\.key.* Move .*emulator-ca\.crt and emulator-ca\.key away"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do_about_it(tmp_path, name, match):
+    with running(options(tmp_path)):
+        pass
+    (tmp_path / name).write_bytes(b"no such thing" * 100)
+    start_fails(match, options(tmp_path))
+    (tmp_path / name).unlink()
+    if name.startswith("emulator-ca"):
+        (tmp_path / "emulator-ca.crt").unlink()
+    with running(options(tmp_path)):
+        pass
+
+
 def test_two_emulators_do_not_share_a_data_directory(tmp_path):
     with running(options(tmp_path)):
         start_fails(r"^Another emulator is running on the data directory .* Stop it, or give", options(tmp_path))

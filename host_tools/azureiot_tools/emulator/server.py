@@ -324,7 +324,9 @@ def _claim(directory: Path) -> Iterator[None]:
                     f"Another emulator is running on the data directory {directory}.",
                     "Stop it, or give this one a directory of its own with --data.",
                 ) from None
-            raise UserError(f"The data directory {directory} cannot be used: {error}.") from None
+            raise UserError(
+                f"{directory / 'lock'} cannot be used: {error}.", "Delete it: it only keeps a second emulator out."
+            ) from None
         yield
 
 

@@ -68,7 +68,15 @@ def _server(
 
 
 def _kept(path: Path) -> Credential | None:
-    return formats.load_pair(path, path.with_suffix(".key")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return formats.load_pair(path, path.with_suffix(".key"))
+    except UserError as error:
+        raise UserError(
+            f"The emulator's certificate is damaged: {error.message}",
+            f"Move {path} and {path.with_suffix('.key').name} away: they are made anew. Give a new CA to every device.",
+        ) from None
 
 
 def _keep(path: Path, credential: Credential) -> None:
