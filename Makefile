@@ -32,7 +32,7 @@ fuzz: setup ## the codecs, long: the same tests with fifty times the examples, a
 	AZUREIOT_FUZZ=1 .venv/bin/pytest --timeout 3600 tests/wire tests/peers/test_paho_packets.py tests/emulator/test_mqtt_packets.py tests/emulator/test_mqtt_hostile_clients.py
 
 coverage: setup ## lines and branches of host tools and library that the tests reach
-	.venv/bin/coverage run -m pytest
+	COVERAGE_FILE=$(CURDIR)/.coverage .venv/bin/coverage run -m pytest
 	.venv/bin/coverage combine
 	.venv/bin/coverage report
 
