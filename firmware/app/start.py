@@ -30,9 +30,14 @@ def application():
     from app.watchdog import Watchdog
 
     pin, is_rgb = (settings["led"], False) if settings.get("led") is not None else board[1:3]
+    try:
+        led = Led(machine, pin, is_rgb)
+    except (ValueError, TypeError) as error:  # no reason not to report
+        log("there is no LED at pin %s (%s)" % (pin, error))
+        led = Led(machine, None)
     watchdog = Watchdog(machine, settings.get("watchdog_s"), board[4])
     wlan = once("app.wifi").interface()
-    made = Application(settings, wlan, machine.RTC(), Led(machine, pin, is_rgb), watchdog, read)
+    made = Application(settings, wlan, machine.RTC(), led, watchdog, read)
     made.device = device(settings, made.poll)
     return made
 

@@ -27,6 +27,8 @@ class Machine:
         OUT = 1
 
         def __init__(self, pin, mode):
+            if pin == 99:
+                raise ValueError("invalid pin")
             Machine.led = pin
 
         def value(self, on):
@@ -133,6 +135,12 @@ def test_the_application_is_put_together():
 def test_led_and_watchdog_are_what_the_settings_say():
     start(Settings(led=5, watchdog_s=60))
     assert (Machine.led, Machine.watchdog_ms) == (5, 60000)
+
+
+def test_a_pin_that_is_none_costs_the_led_and_nothing_else():
+    made, lines, _ = start(Settings(led=99))
+    assert lines[-1] == "there is no LED at pin 99 (invalid pin)"
+    made._led.tick(0)
 
 
 def test_unusable_settings_are_said_and_waited_for():

@@ -118,7 +118,7 @@ class Walk:
         assert emulator.stdout is not None
         printed = ""
         for line in emulator.stdout:
-            printed += line
+            printed += line.replace(f" --url {self._environment.get('AZUREIOT_SERVICE_URL')}", "")  # not the usual port
             if line.startswith("service API"):
                 self._environment["AZUREIOT_SERVICE_URL"] = line.split()[-1]
             if line.startswith("next: "):

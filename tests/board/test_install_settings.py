@@ -22,7 +22,7 @@ from fakeboard import FakeBoard
 from .boards import WIFI_PASSWORD, Workbench
 
 LAN = "127.0.0.2"  # stands in for the address of this machine in the board's network
-HOME, WORK = {"ssid": "home", "password": "h"}, {"ssid": "work", "password": "w"}
+HOME, WORK = {"ssid": "home", "password": "h" * 8}, {"ssid": "work", "password": "w" * 8}
 
 
 def chosen(folder: Path, encoding: str = "utf-8", **values: object) -> Settings:
@@ -78,6 +78,12 @@ def test_no_settings_are_no_entries() -> None:
         {"ntp": "pool.ntp.org"},
         {"watchdog_s": "60"},
         {"watchdog_s": True},
+        {"watchdog_s": 1},
+        {"watchdog_s": -1},
+        {"led": 999},
+        {"led": ""},
+        {"ntp": []},
+        {"ntp": [5]},
         {"led": 2.5},
         {"wifi": {"ssid": "home"}},
         {"wifi": ["home"]},
@@ -90,6 +96,34 @@ def test_an_entry_of_the_wrong_kind_is_named_without_its_value(tmp_path: Path, v
     with pytest.raises(UserError, match=name) as refused:
         device_settings.board_only(chosen(tmp_path, **values))
     assert "1234" not in str(refused.value), "it may be a password"
+
+
+@pytest.mark.parametrize(
+    ("ssid", "password", "words"),
+    [
+        ("", "", "1 to 32 bytes, not 0"),
+        ("é" * 17, "", "1 to 32 bytes, not 34"),
+        ("\udcff", "", "not UTF-8"),
+        ("home", "\udcff" * 8, "not UTF-8"),
+        ("home", "s3cret1", "home must have 8 to 63 characters"),
+        ("home", "s3cret1" * 10, "home must have 8 to 63 characters"),
+    ],
+)
+def test_a_network_that_no_access_point_has_is_refused_before_the_board_is_touched(
+    tmp_path: Path, ssid: str, password: str, words: str
+) -> None:
+    """The board would say it, five minutes apart, to nobody."""
+    with pytest.raises(UserError, match=words) as refused:
+        device_settings.network(ssid, password)
+    assert "s3cret1" not in str(refused.value)
+    if ssid:
+        with pytest.raises(UserError, match=words):
+            device_settings.board_only(chosen(tmp_path, wifi=[{"ssid": ssid, "password": password}]))
+
+
+def test_an_open_network_and_a_key_in_hex_are_taken() -> None:
+    assert device_settings.network("café", "") == {"ssid": "café", "password": ""}
+    assert device_settings.network("home", "a" * 64)["password"] == "a" * 64
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

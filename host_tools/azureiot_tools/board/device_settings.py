@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from azureiot_tools.console import UserError
+from azureiot_tools.console import UserError, printable
 from azureiot_tools.settings import Settings
 
 PASSWORD_VARIABLE = "AZUREIOT_WIFI_PASSWORD"
@@ -14,13 +14,15 @@ Network = dict[str, str]
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
-# What only boards use: name, type, the type in words. The settings of the host pass them over.
+# What only boards use, and what each must be, in words. The settings of the host pass them over.
 _BOARD_ONLY = {
-    "wifi": (list, "a list of networks"),
-    "ntp": (list, "a list of host names"),
-    "led": (int | str, "a pin"),
-    "watchdog_s": (int, "a whole number of seconds"),
+    "wifi": "a list of networks",
+    "ntp": "a list of host names",
+    "led": "a pin, its number or its name",
+    # Less than a handshake and a slow name server take would restart boards that are well.
+    "watchdog_s": "a whole number of seconds from 5 to 3600",
 }
+_LONGEST_SSID_BYTES = 32  # IEEE 802.11
 
 
 def board_only(chosen: Settings) -> dict[str, Any]:
@@ -28,13 +30,27 @@ def board_only(chosen: Settings) -> dict[str, Any]:
     values = chosen.of_boards
     found = {name: values[name] for name in _BOARD_ONLY if values.get(name) is not None}
     for name, value in found.items():
-        kind, words = _BOARD_ONLY[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise UserError(f"In the settings {name} must be {words}.")
-    for network in found.get("wifi", ()):
-        if not _is_network(network):
+        if not _fits(name, value):
+            raise UserError(f"In the settings {name} must be {_BOARD_ONLY[name]}.")
+    for entry in found.get("wifi", ()):
+        if not _is_network(entry):
             raise UserError('In the settings wifi must be a list as in [{"ssid": "home", "password": "…"}].')
+        network(entry["ssid"], entry.get("password", ""))
     return found
+
+
+def network(ssid: str, password: str) -> Network:
+    """A Wi-Fi network for a board; password "": an open one. Raises UserError for what no access point would have."""
+    try:
+        size_bytes = len(ssid.encode())
+        password.encode()
+    except UnicodeEncodeError:
+        raise UserError("The name or the password of the Wi-Fi network is not UTF-8.") from None
+    if not 1 <= size_bytes <= _LONGEST_SSID_BYTES:
+        raise UserError(f"The name of a Wi-Fi network has 1 to {_LONGEST_SSID_BYTES} bytes, not {size_bytes}.")
+    if password and not 8 <= len(password) <= 64:  # 64: the key itself, in hex
+        raise UserError(f"The password of the Wi-Fi network {printable(ssid)} must have 8 to 63 characters.")
+    return {"ssid": ssid, "password": password}
 
 
 def networks(known: Sequence[Network], new: Network | None) -> list[Network]:
@@ -83,6 +99,18 @@ def warning(chosen: Settings) -> str:
             "an emulator that boards reach, and --settings for it: azureiot emulator --lan"
         )
     return ""
+
+
+def _fits(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if name == "watchdog_s":
+        return isinstance(value, int) and 5 <= value <= 3600
+    if name == "led":
+        return (isinstance(value, str) and value != "") or (isinstance(value, int) and 0 <= value < 100)
+    if name == "ntp":
+        return isinstance(value, list) and value != [] and all(isinstance(host, str) and host for host in value)
+    return isinstance(value, list)
 
 
 def _is_network(value: Any) -> bool:

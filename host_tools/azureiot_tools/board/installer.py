@@ -16,6 +16,13 @@ ERASED_BYTES = 64 * 1024  # a dot of onboard.fill
 
 # How boot.py is recognised as ours, of whatever release.
 _OURS = "azureiot board flash"
+# Each is a commit of about 100 bytes to the root directory; a block of 4096 that is full is written anew, in its twin.
+_RENEW_ROOT = """
+for _ in range(200):
+    with open("/renew", "wb") as file:
+        file.write(bytes(64))
+remove("/renew")
+"""
 _BOOT_KIND = """
 with open({path!r}) as f: t = f.read()
 print("ours" if {ours!r} in t else "empty" if all(l.strip()[:1] in ("", "#") for l in t.split("\\n")) else "other")
@@ -105,20 +112,21 @@ def _install_boot(board: Board, present: File | None) -> str:
 
 
 def erase_secrets(board: Board, progress: Callable[[], None]) -> None:
-    """Remove all that was installed and erase every block it may have been in.
+    """Remove all that was installed, and the boot.py of before, and erase every block they may have been in.
 
     Deleting a file leaves its bytes in the flash until the block is used again. Taking all free blocks erases them:
-    those of files, and those of the directories that held small files, an EC key among them. What remains in use, the
-    root directory, never held a secret.
+    those of files, and those of the directories that held small files, an EC key among them. The root directory, which
+    remains in use and may have held a small boot.py, is written again and again until both of its blocks are new.
 
     progress: called for each ERASED_BYTES.
 
     Raises UserError.
     """
     slots.prepare(board)
-    for path in (slots.CURRENT, f"{slots.CURRENT}.new", "/slots"):
+    for path in (slots.CURRENT, f"{slots.CURRENT}.new", slots.KEPT_BOOT, "/slots"):
         board.run(f"remove({path!r})")
     board.run("fill('/fill')", progress=progress)
+    board.run(_RENEW_ROOT)
 
 
 def flash_bytes(board: Board) -> int:

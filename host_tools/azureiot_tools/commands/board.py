@@ -182,14 +182,15 @@ class _Wanted:
 
 
 def _new_network(arguments: argparse.Namespace) -> Network | None:
-    from azureiot_tools.board.device_settings import PASSWORD_VARIABLE
+    from azureiot_tools.board.device_settings import PASSWORD_VARIABLE, network
 
     if arguments.wifi is None:
         if arguments.wifi_password_file:
             raise UserError("A Wi-Fi password needs its network.", "Give it with --wifi SSID.")
         return None
     prompt = f"Password of the Wi-Fi network {arguments.wifi}"
-    return {"ssid": arguments.wifi, "password": read_password(arguments.wifi_password_file, PASSWORD_VARIABLE, prompt)}
+    network(arguments.wifi, "")  # before a password is asked for
+    return network(arguments.wifi, read_password(arguments.wifi_password_file, PASSWORD_VARIABLE, prompt))
 
 
 def _info(arguments: argparse.Namespace) -> Report:

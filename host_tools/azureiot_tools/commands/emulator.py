@@ -158,6 +158,7 @@ def _print_all(
 
 def _ready(emulator: Emulator, as_json: bool) -> str:
     from azureiot_tools.emulator.server import SERVICE_HOST
+    from azureiot_tools.service import DEFAULT_URL
 
     options = emulator.options
     if as_json:
@@ -183,9 +184,13 @@ def _ready(emulator: Emulator, as_json: bool) -> str:
         f"CA           {emulator.ca_path} (what devices must trust)",
         f"settings     {emulator.settings_path} (what leads devices here: give it with --settings)",
     ]
+    service = f"http://{SERVICE_HOST}:{emulator.http_port}"
+    where = "" if service == DEFAULT_URL else f" --url {service}"
     if options.lan:
         lines += _for_boards(emulator, options.lan)
-    lines.append("next: in another terminal, azureiot service cert upload certs/ca/root.crt (Ctrl-C ends this one)")
+    lines.append(
+        f"next: in another terminal, azureiot service cert upload certs/ca/root.crt{where} (Ctrl-C ends this one)"
+    )
     return "\n".join(lines)
 
 
