@@ -153,10 +153,11 @@ class Lines:
         self.struck = False
 
     def __enter__(self) -> None:
+        self._before = sys.gettrace()  # a debugger's, or that of `make coverage`
         sys.settrace(self._enter)
 
     def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
+        sys.settrace(self._before)
 
     def _enter(self, frame: FrameType, event: str, _: object) -> Any:
         return self._line if frame.f_code.co_filename == writer.__file__ else None
