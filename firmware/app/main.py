@@ -3,7 +3,6 @@
 Whatever fails is said in one line and tried again; nothing here needs a person. `app.start` puts it together.
 """
 
-import gc
 import json
 
 import azureiot.runtime as runtime
@@ -89,7 +88,6 @@ class Application:
         if not device.connected:
             self._led.state = WORKING
             log("connecting to %s" % (device.hub or "DPS"))
-            gc.collect()  # the handshake wants its memory in one piece
             device.connect(_CONNECT_TIMEOUT_S, retry=False)
             log("connected to %s as %s" % (device.hub, device.device_id))
         self._online = True

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools import cli
 from azureiot_tools.board import installer
 from azureiot_tools.board.transport import Board
 from azureiot_tools.certificates import authority
 from azureiot_tools.certificates.credential import Credential, key_to_pem, to_der, to_pem
+from azureiot_tools.emulator.server import Emulator
+from azureiot_tools.service import ServiceClient
 
 WIFI_PASSWORD = "wifi-s3cret"
 SETTINGS = {
@@ -64,6 +67,19 @@ class Workbench:
         """Write settings.json; None leaves an entry out."""
         values = {name: value for name, value in {**SETTINGS, **changes}.items() if value is not None}
         (self.folder / "settings.json").write_text(json.dumps(values))
+
+    def reports_to(self, emulator: Emulator, interval_s: float) -> None:
+        """Let the emulator take this bench's devices, and settings.json lead there."""
+        service = ServiceClient(f"http://127.0.0.1:{emulator.http_port}")
+        service.upload_certificate("issuer", self.issuer.certificate.public_bytes(Encoding.DER), verified=True)
+        service.create_group("group", ["issuer"])
+        self.settings(
+            id_scope=emulator.id_scope,
+            provisioning_host="localhost",
+            port=emulator.mqtt_port,
+            roots=str(emulator.ca_path),
+            interval_s=interval_s,
+        )
 
     def secrets(self, device_id: str = "mydevice001") -> list[bytes]:
         """What must never be seen: the key's number (which every encoding of it contains), and the Wi-Fi password."""

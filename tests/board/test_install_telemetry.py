@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.board.transport import Board
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
@@ -23,17 +22,7 @@ from .boards import WIFI_PASSWORD, Workbench
 def emulator(workbench: Workbench) -> Iterator[Emulator]:
     """An emulator that takes the workbench's devices, and a settings.json that leads there."""
     with running(EmulatorOptions(port=0, http_port=0, retry_after_s=1)) as emulator:
-        service = ServiceClient(f"http://127.0.0.1:{emulator.http_port}")
-        der = workbench.issuer.certificate.public_bytes(Encoding.DER)
-        service.upload_certificate("issuer", der, verified=True)
-        service.create_group("group", ["issuer"])
-        workbench.settings(
-            id_scope=emulator.id_scope,
-            provisioning_host="localhost",
-            port=emulator.mqtt_port,
-            roots=str(emulator.ca_path),
-            interval_s=1,
-        )
+        workbench.reports_to(emulator, interval_s=1)
         yield emulator
 
 

@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from azureiot_tools.emulator.server import Emulator, EmulatorOptions, running
-from azureiot_tools.service import ServiceClient
 from fakeboard import FakeBoard
 
 from .boards import WIFI_PASSWORD, Workbench
@@ -32,17 +30,7 @@ def azure(workbench: Workbench, tmp_path: Path) -> Iterator[Azure]:
         place.bind(("127.0.0.1", 0))
         options = EmulatorOptions(port=place.getsockname()[1], http_port=0, data=tmp_path / "azure", retry_after_s=1)
         with running(options) as emulator:
-            service = ServiceClient(f"http://127.0.0.1:{emulator.http_port}")
-            der = workbench.issuer.certificate.public_bytes(Encoding.DER)
-            service.upload_certificate("issuer", der, verified=True)
-            service.create_group("group", ["issuer"])
-            workbench.settings(
-                id_scope=emulator.id_scope,
-                provisioning_host="localhost",
-                port=emulator.mqtt_port,
-                roots=str(emulator.ca_path),
-                interval_s=0.5,
-            )
+            workbench.reports_to(emulator, interval_s=0.5)
         yield partial(running, options)
 
 

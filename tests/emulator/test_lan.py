@@ -10,14 +10,10 @@ import socket
 import subprocess
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from azureiot import AzureIoTError
 from azureiot_tools import cli
-from azureiot_tools.certificates import authority
-from azureiot_tools.certificates.credential import key_to_pem, to_der, to_pem
+from azureiot_tools.certificates.credential import key_to_pem, to_pem
 from azureiot_tools.emulator.server import EmulatorOptions, running
-from tls_server import serving
 
 from .mqtt_wire import Wire, connect, tls_context
 from .test_emulator_command import running_command
@@ -134,50 +130,6 @@ def s_client(port, ca, *options):
     """What openssl says of the server at the LAN address."""
     command = ["openssl", "s_client", "-connect", f"{LAN}:{port}", "-CAfile", ca, "-tls1_2", *options]
     return subprocess.run(command, input="", capture_output=True, text=True, timeout=30).stdout
-
-
-@pytest.mark.parametrize("as_name", [True, False], ids=["dns-name", "ip-address"])
-def test_micropython_takes_an_address_in_either_form_for_its_host(run_on_micropython, as_name):
-    """Older Mbed TLS knows only the first form, CPython only the second: the emulator's certificate has both."""
-    root = authority.create_root("root")
-    forms = (["127.0.0.1"], []) if as_name else (["localhost"], ["127.0.0.1"])
-    with serving(authority.issue_server(root, *forms)) as server:
-        assert run_on_micropython(server.port, root, "127.0.0.1") == "connected"
-
-
-def test_micropython_refuses_a_certificate_for_another_address(run_on_micropython):
-    root = authority.create_root("root")
-    with serving(authority.issue_server(root, [LATER], [LATER])) as server:
-        with pytest.raises(AzureIoTError) as caught:
-            run_on_micropython(server.port, root, "127.0.0.1")
-        assert caught.value.code == "tls-name"
-        assert server.received == b""
-
-
-@pytest.fixture
-def run_on_micropython(micropython):
-    """Connect to a server on this machine that is to show a certificate for `host`; the last event."""
-    from azureiot_tools.simulator import unix_port
-
-    certificate, key = to_der(authority.issue_device(authority.create_root("devices"), "dev-1"))
-
-    def run(port, root, host):
-        events = []
-        config = {
-            "hub": host,
-            "device_id": "dev-1",
-            "port": port,
-            "roots": root.certificate.public_bytes(Encoding.DER),
-            "certificate": certificate,
-            "key": key,
-            "count": 1,
-            "interval_s": 0,
-            "timeout_s": 20,
-        }
-        unix_port.run(micropython, config, events.append)
-        return events[0]["event"]
-
-    return run
 
 
 def test_after_a_change_of_address_devices_are_assigned_to_the_new_one(start, tmp_path):

@@ -18,7 +18,6 @@ from azureiot_tools.certificates import formats
 from azureiot_tools.certificates.credential import Credential, common_name, key_to_pem, to_pem
 from azureiot_tools.certificates.options import certs_option
 from azureiot_tools.certificates.writer import NewFile
-from azureiot_tools.certificates.writer import write as write
 from azureiot_tools.console import UserError
 
 ROOT, INTERMEDIATE = "root", "intermediate"

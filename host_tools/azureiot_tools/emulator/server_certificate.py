@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from azureiot_tools.certificates import authority, formats, store
+from azureiot_tools.certificates import authority, formats, writer
 from azureiot_tools.certificates.credential import Credential, issued_by, key_to_pem, to_pem
 from azureiot_tools.console import UserError
 
@@ -80,10 +80,10 @@ def _kept(path: Path) -> Credential | None:
 
 
 def _keep(path: Path, credential: Credential) -> None:
-    store.write(
+    writer.write(
         [
-            store.NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
-            store.NewFile(path, to_pem(credential.certificates)),
+            writer.NewFile(path.with_suffix(".key"), key_to_pem(credential.key), private=True),
+            writer.NewFile(path, to_pem(credential.certificates)),
         ],
         force=True,
     )

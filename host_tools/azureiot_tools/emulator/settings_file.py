@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from azureiot_tools.certificates import store
+from azureiot_tools.certificates import writer
 from azureiot_tools.console import UserError, reason
 
 NAME = "settings.json"
@@ -26,7 +26,7 @@ def write(directory: Path, values: dict[str, Any]) -> tuple[Path, dict[str, Any]
     path = directory / NAME
     before = _own(path, values["roots"]) if path.exists() else {}
     data = json.dumps({**before, **values}, indent=4).encode() + b"\n"
-    store.write([store.NewFile(path, data, private=True)], force=True)
+    writer.write([writer.NewFile(path, data, private=True)], force=True)
     return path, before
 
 
